@@ -1,1 +1,70 @@
-//! stub
+//! The two kinds that users write: [`RelayRoute`] and [`RelayTenant`], group `stream-relay.dev`, version `v1alpha1`.
+//!
+//! ```text
+//! RelayTenant  ->  who may call, with which keys, how often
+//! RelayRoute   ->  where a request goes, with which credential
+//! ```
+//!
+//! Types, OpenAPI schema, CEL rules and the text of `kubectl explain` live here, and no behaviour. What is wrong in an
+//! object itself is refused by the API server with the messages of [`rules`]; `relay-compile` refuses the same things with the
+//! same words where no API server stands in front (the standalone mode). What depends on other objects shows in status.
+
+mod route;
+pub mod rules;
+mod scalars;
+mod shared;
+mod status;
+mod tenant;
+
+pub use route::{
+    Backend, BodyLimits, Credential, HttpMethod, PathMatch, Provider, RelayRoute, RelayRouteSpec, RouteMatch,
+    RouteTenants, Timeouts,
+};
+pub use scalars::{ByteSize, Duration, ScalarError};
+pub use shared::{FromNamespaces, NamespaceConsent, SecretKeyRef};
+pub use status::{KeyStatus, ProxyStatus, RelayRouteStatus, RelayTenantStatus, condition, reason};
+pub use tenant::{AllowedRoutes, ApiKey, Limits, Period, RelayTenant, RelayTenantSpec, RequestsLimit};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+/// The API group of both kinds.
+pub const GROUP: &str = "stream-relay.dev";
+/// The served and stored version of both kinds.
+pub const VERSION: &str = "v1alpha1";
+
+/// Both definitions as they are installed: `(file name, definition)`.
+pub fn definitions() -> [(&'static str, CustomResourceDefinition); 2] {
+    [("relayroutes.yaml", without_null(&RelayRoute::crd())), ("relaytenants.yaml", without_null(&RelayTenant::crd()))]
+}
+
+/// An optional field that is set to null means the same as one that is absent: without `nullable` the API server drops such a field, so that
+/// `has()` in the CEL rules is true only for a value.
+fn without_null(definition: &CustomResourceDefinition) -> CustomResourceDefinition {
+    fn strip(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Object(map) => {
+                if map.get("nullable") == Some(&serde_json::Value::Bool(true)) {
+                    map.remove("nullable");
+                }
+                map.values_mut().for_each(strip);
+            }
+            serde_json::Value::Array(items) => items.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    let stripped = serde_json::to_value(definition).and_then(|mut value| {
+        strip(&mut value);
+        serde_json::from_value(value)
+    });
+    // A definition is JSON by its nature; were it not, the unstripped one is still valid.
+    stripped.unwrap_or_else(|_| definition.clone())
+}
+
+/// A definition as YAML, the form that is committed in `crds/generated` and shipped in the chart.
+pub fn to_yaml(definition: &CustomResourceDefinition) -> std::io::Result<String> {
+    serde_saphyr::to_string(definition).map_err(std::io::Error::other)
+}
+
+#[cfg(test)]
+mod tests;

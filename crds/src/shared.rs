@@ -1,0 +1,45 @@
+//! Parts that both kinds use.
+
+use crate::rules;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::KubeSchema;
+use kube::core::Rule;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One key of a Secret in the object's own namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SecretKeyRef {
+    /// Name of the Secret. It is read from the namespace of the object that names it, never from another.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key in the Secret's data.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+/// Which namespaces a consent covers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum FromNamespaces {
+    /// The object's own namespace.
+    #[default]
+    Same,
+    /// Every namespace.
+    All,
+    /// The namespaces whose labels match `selector`.
+    Selector,
+}
+
+/// Consent by namespace. A route serves a tenant only where both sides consent: the route by `tenants`, the tenant by `allowedRoutes`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::from(rules::CONSENT_SELECTOR))]
+pub struct NamespaceConsent {
+    /// Same (default): the object's own namespace. All: every namespace. Selector: namespaces whose labels match `selector`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<FromNamespaces>,
+    /// Labels of the namespaces. Goes with `from: Selector`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}

@@ -1,0 +1,131 @@
+//! `RelayTenant`: who may call, with which keys, and how often.
+
+use crate::rules;
+use crate::shared::{NamespaceConsent, SecretKeyRef};
+use crate::status::RelayTenantStatus;
+use kube::core::{ListMerge, Rule};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A RelayTenant is a caller of the relay: its keys, its limits, and which routes may take its traffic.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "stream-relay.dev",
+    version = "v1alpha1",
+    kind = "RelayTenant",
+    plural = "relaytenants",
+    shortname = "rtn",
+    category = "relay",
+    namespaced,
+    status = "RelayTenantStatus",
+    derive = "PartialEq",
+    cel,
+    doc = "RelayTenant is a caller of the relay: its keys, its limits, and which routes may take its traffic.",
+    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
+    printcolumn(name = "Proxies", type_ = "string", json_path = ".status.proxies.summary"),
+    printcolumn(name = "Keys", type_ = "integer", json_path = ".status.keyCount"),
+    printcolumn(name = "Routes", type_ = "integer", json_path = ".status.routes"),
+    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RelayTenantSpec {
+    /// The keys that this tenant's requests carry. Several may be valid at once, so that a key can be rotated without an outage.
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub api_keys: Vec<ApiKey>,
+    /// true: new requests are refused with 403 tenant_suspended; running streams finish. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<bool>,
+    /// Which routes may take this tenant's traffic. Default: those of the tenant's own namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_routes: Option<AllowedRoutes>,
+    /// How much this tenant may use, over all proxies together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+}
+
+/// A key: its text in a Secret, or its digest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::from(rules::KEY_ONE_OF))]
+pub struct ApiKey {
+    /// Name of this key within the tenant.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// The Secret, in the tenant's own namespace, that holds the key's text: at least 20 bytes. White space around it is dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretKeyRef>,
+    /// SHA-256 of the key's text, 64 hex digits. With it a tenant can stand in git in the clear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 64, max = 64), regex(pattern = "^[0-9a-fA-F]{64}$"))]
+    pub sha256: Option<String>,
+}
+
+/// Which routes may take a tenant's traffic.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AllowedRoutes {
+    /// Namespaces of the RelayRoutes. Default: the tenant's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<NamespaceConsent>,
+}
+
+/// Limits of a tenant.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Limits {
+    /// Requests: a token bucket. Default: {amount: 100, per: Minute, burst: 20}.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<RequestsLimit>,
+}
+
+/// A token bucket: `amount` per `per` is the sustained rate, `burst` how many may pass at once after a pause.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::from(rules::LIMIT_ONE_OF), validation = Rule::from(rules::LIMIT_PER))]
+pub struct RequestsLimit {
+    /// Requests per `per`. 0: none are allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub amount: Option<u32>,
+    /// The period of `amount`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per: Option<Period>,
+    /// The bucket's size. Default: `amount`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub burst: Option<u32>,
+    /// true: no limit. Goes without the other fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlimited: Option<bool>,
+}
+
+/// The period of a rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs)]
+pub enum Period {
+    Second,
+    Minute,
+    Hour,
+    Day,
+}
+
+impl Period {
+    /// Length of the period in seconds.
+    pub const fn seconds(self) -> u64 {
+        match self {
+            Self::Second => 1,
+            Self::Minute => 60,
+            Self::Hour => 3600,
+            Self::Day => 86_400,
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What a proxy serves: routes, tenants and their secrets, valid and complete.
+
+use crate::SecretText;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::str::FromStr;
+
+/// `namespace/name` of a RelayRoute or RelayTenant; the label value of metrics, too.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectId {
+    /// Namespace of the object.
+    pub namespace: String,
+    /// Name of the object.
+    pub name: String,
+}
+
+/// A text that is not `namespace/name`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not of the form namespace/name")]
+pub struct ObjectIdError;
+
+impl ObjectId {
+    /// Joins the two parts.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl FromStr for ObjectId {
+    type Err = ObjectIdError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('/') {
+            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+                Ok(Self::new(namespace, name))
+            }
+            _ => Err(ObjectIdError),
+        }
+    }
+}
+
+impl Serialize for ObjectId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ObjectId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Everything that the proxies serve. Routes and tenants are in the order of their ids, each id once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The routes that are accepted, also those whose references are not resolved.
+    pub routes: Vec<Route>,
+    /// The tenants that are accepted.
+    pub tenants: Vec<Tenant>,
+}
+
+/// An accepted RelayRoute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Route {
+    /// Whose it is.
+    pub id: ObjectId,
+    /// When the object was created, in seconds since 1970: the older of two routes with equal matches wins.
+    pub created: i64,
+    /// The tenants that it serves: those where both sides consent. In order, each once.
+    pub tenants: Vec<ObjectId>,
+    /// At least one must match.
+    pub matches: Vec<Match>,
+    /// At least one; they take turns.
+    pub backends: Vec<Backend>,
+    /// How long to wait for the upstream.
+    pub timeouts: Timeouts,
+    /// Largest request body in bytes.
+    pub body_max: u64,
+    /// False while a reference is not resolved: the route keeps its place and answers 503 `route_not_ready`.
+    pub ready: bool,
+}
+
+/// Which requests a route takes; all parts must match.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Match {
+    /// The path of the request.
+    pub path: PathRule,
+    /// The methods; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
+    /// The `model` of a JSON body; empty: any body.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<ModelPattern>,
+}
+
+/// How a path is matched.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PathRule {
+    /// The whole path.
+    Exact(String),
+    /// Whole leading segments.
+    Prefix(String),
+}
+
+/// How a model is matched.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ModelPattern {
+    /// The whole name.
+    Exact(String),
+    /// The beginning of the name; the star is not part of the text.
+    Prefix(String),
+}
+
+/// Whose API a backend speaks. A name that this build does not know makes the set unreadable: guessing a header for a credential is no option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Provider {
+    OpenAI,
+    Anthropic,
+    SiliconFlow,
+    AzureSpeech,
+    Custom,
+}
+
+impl Provider {
+    /// The name as users write it; the label value of metrics, too.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OpenAI => "OpenAI",
+            Self::Anthropic => "Anthropic",
+            Self::SiliconFlow => "SiliconFlow",
+            Self::AzureSpeech => "AzureSpeech",
+            Self::Custom => "Custom",
+        }
+    }
+}
+
+/// An upstream of a route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backend {
+    /// Its name within the route.
+    pub name: String,
+    /// Whose API it speaks.
+    pub provider: Provider,
+    /// `http` or `https` URL of host, optional port and optional path; without user, query and fragment.
+    pub url: String,
+    /// What proves the relay to the upstream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Credential>,
+}
+
+/// A header that carries a provider's key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Credential {
+    /// Name of the header, lower case.
+    pub header: String,
+    /// Word before the key, such as `Bearer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<String>,
+    /// The key. It travels in the secret shard, never with the rest; `None` only while the route is not ready.
+    #[serde(skip)]
+    pub secret: Option<SecretText>,
+}
+
+/// How long to wait for the upstream, in milliseconds; 0: without bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Timeouts {
+    /// From sending the request to the first byte of the body.
+    pub first_byte_ms: u64,
+    /// Between two pieces of the body.
+    pub idle_ms: u64,
+}
+
+/// An accepted RelayTenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tenant {
+    /// Whose it is.
+    pub id: ObjectId,
+    /// True: new requests are answered 403 `tenant_suspended`.
+    #[serde(default)]
+    pub suspended: bool,
+    /// The requests limit; `None`: unlimited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<RateLimit>,
+    /// Its valid keys. They travel in the secret shard.
+    #[serde(skip)]
+    pub keys: Vec<KeyDigest>,
+}
+
+/// A token bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimit {
+    /// Sustained rate: `amount` per `per_seconds`. 0: nothing passes.
+    pub amount: u32,
+    /// 1, 60, 3600 or 86400.
+    pub per_seconds: u64,
+    /// The bucket's size, at least 1 where `amount` is.
+    pub burst: u32,
+}
+
+/// A tenant's key, as far as a proxy knows it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyDigest {
+    /// Its name within the tenant.
+    pub name: String,
+    /// SHA-256 of its text, 64 lower-case hex digits.
+    pub sha256: String,
+}
+
+impl KeyDigest {
+    /// The first 8 hex digits: how logs and status name the key.
+    pub fn id(&self) -> &str {
+        self.sha256.get(..8).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for KeyDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyDigest").field("name", &self.name).field("id", &self.id()).finish()
+    }
+}
