@@ -10,6 +10,9 @@
 //! same words where no API server stands in front (the standalone mode). What depends on other objects shows in status.
 
 mod route;
+// The derives put public items of their own into private modules.
+#![allow(unreachable_pub)]
+
 pub mod rules;
 mod scalars;
 mod shared;

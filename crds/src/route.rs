@@ -5,7 +5,6 @@ use crate::scalars::{ByteSize, Duration};
 use crate::shared::{NamespaceConsent, SecretKeyRef};
 use crate::status::RelayRouteStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::core::{ListMerge, Rule};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

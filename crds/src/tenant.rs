@@ -3,7 +3,6 @@
 use crate::rules;
 use crate::shared::{NamespaceConsent, SecretKeyRef};
 use crate::status::RelayTenantStatus;
-use kube::core::{ListMerge, Rule};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -80,7 +80,7 @@ fn a_set_with_a_foreign_or_missing_shard_is_not_taken() {
     let old = split(&fleet(40)).unwrap();
     let mut changed = fleet(40);
     changed.routes[3].body_max = 11;
-    let mut new = split(&changed).unwrap();
+    let new = split(&changed).unwrap();
     let mixed = |name: &str| old.configs.get(name).or_else(|| new.secrets.get(name)).map(String::as_str);
     assert!(matches!(assemble(&new.index(2), mixed), Err(AssembleError::Mismatch { .. })));
     let without = |name: &str| texts(&new)(name).filter(|_| name != "relay-secrets-3");
