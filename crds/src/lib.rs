@@ -9,10 +9,10 @@
 //! object itself is refused by the API server with the messages of [`rules`]; `relay-compile` refuses the same things with the
 //! same words where no API server stands in front (the standalone mode). What depends on other objects shows in status.
 
-mod route;
 // The derives put public items of their own into private modules.
 #![allow(unreachable_pub)]
 
+mod route;
 pub mod rules;
 mod scalars;
 mod shared;

@@ -73,7 +73,11 @@ impl ScriptBody {
     }
 
     /// Lets bytes leave first, then cuts or resets.
-    fn poll_last(&mut self, cx: &mut Context<'_>, mut last: Last) -> Option<Poll<Option<Result<Frame<Bytes>, CutOff>>>> {
+    fn poll_last(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut last: Last,
+    ) -> Option<Poll<Option<Result<Frame<Bytes>, CutOff>>>> {
         if last.settled {
             self.end(Ended::Aborted);
             if last.reset {

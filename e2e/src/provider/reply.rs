@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, IntoHeaderName};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::Value;
 
@@ -50,7 +50,11 @@ impl Reply {
         in_band: InBand,
     ) -> Self {
         let units = sse::units(events, count, &played.behaviour);
-        Self::streamed("text/event-stream; charset=utf-8", Plan::new(units, count, &played.behaviour, played.gap, in_band), played)
+        Self::streamed(
+            "text/event-stream; charset=utf-8",
+            Plan::new(units, count, &played.behaviour, played.gap, in_band),
+            played,
+        )
     }
 
     /// Audio in pieces: chunked, or all announced in `length`.
@@ -131,8 +135,8 @@ pub(super) struct Played {
 }
 
 /// Sets a header; a value that cannot be one is left out.
-pub(super) fn set(headers: &mut HeaderMap, name: impl Into<HeaderName>, value: &str) {
+pub(super) fn set(headers: &mut HeaderMap, name: impl IntoHeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name.into(), value);
+        headers.insert(name, value);
     }
 }

@@ -45,7 +45,9 @@ fn values_that_may_be_left_out_have_the_default_of_the_table() {
 fn a_slip_in_a_fake_name_is_refused() {
     let refused = Behaviour::parse("fake-truncatd").expect_err("unknown word");
     assert_eq!(refused, NameError::UnknownWord { word: "truncatd".into(), model: "fake-truncatd".into() });
-    for name in ["fake-", "fake-tokens", "fake-tokens-x", "fake-tokens-1000001", "fake-gap-5", "fake-600", "fake-bytes-65m"] {
+    for name in
+        ["fake-", "fake-tokens", "fake-tokens-x", "fake-tokens-1000001", "fake-gap-5", "fake-600", "fake-bytes-65m"]
+    {
         assert!(Behaviour::parse(name).is_err(), "{name}");
     }
 }

@@ -1,0 +1,113 @@
+//! One request with everything that answering it needs. Answering is pure: no clock, no socket.
+
+use http::{HeaderMap, Method};
+use serde_json::Value;
+
+use super::behaviour::{Behaviour, Fault};
+use super::family::{Family, Problem};
+use super::reply::{Played, Reply};
+use super::server::Config;
+use super::{azure, chat, messages, models, speech};
+
+/// A request, read to its end.
+pub(super) struct Call<'a> {
+    pub(super) n: u64,
+    pub(super) config: &'a Config,
+    pub(super) method: &'a Method,
+    pub(super) path: &'a str,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) body: &'a [u8],
+    /// The body as JSON, if it is.
+    pub(super) json: Option<&'a Value>,
+    /// Now, in Unix seconds.
+    pub(super) unix: u64,
+}
+
+impl Call<'_> {
+    /// Answers the request.
+    pub(super) fn answer(&self) -> Reply {
+        let family = Family::of(self.path, self.headers);
+        let key = family.credential(self.headers);
+        let known = |key: &str| self.config.keys.is_empty() || self.config.keys.iter().any(|known| known == key);
+        if !key.is_some_and(known) {
+            return family.unauthorized(self, key.is_none());
+        }
+        let answer = match (self.method.as_str(), self.path) {
+            ("POST", "/v1/chat/completions") => chat::answer(self),
+            ("POST", "/v1/audio/speech") => speech::answer(self),
+            ("POST", "/v1/messages") => messages::answer(self),
+            ("POST", "/cognitiveservices/v1") => azure::answer(self),
+            ("GET", "/v1/models") => Ok(models::list(self, family)),
+            _ => Err(self.no_such_path(family)),
+        };
+        answer.unwrap_or_else(|problem| family.error(self, &problem))
+    }
+
+    fn no_such_path(&self, family: Family) -> Problem {
+        match family {
+            Family::OpenAi => Problem::new(404, format!("Invalid URL ({} {})", self.method, self.path)),
+            Family::Anthropic => Problem::new(404, "Not Found"),
+            Family::AzureSpeech => Problem::new(404, "Resource not found"),
+        }
+    }
+
+    /// The id of the answer: the same for the same number.
+    pub(super) fn request_id(&self) -> String {
+        format!("req_fake{:020}", self.n)
+    }
+
+    /// The media type of the body, without parameters, in lower case.
+    pub(super) fn content_type(&self) -> String {
+        let value = self.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
+    /// A text field of the JSON body that is there and not empty.
+    pub(super) fn text(&self, field: &str) -> Option<&str> {
+        self.json?.get(field)?.as_str().filter(|text| !text.is_empty())
+    }
+
+    /// What the model name asks for, with the provider's defaults.
+    pub(super) fn played(&self, model: &str) -> Result<Played, Problem> {
+        let behaviour = Behaviour::parse(model).map_err(|error| Problem {
+            param: Some("model"),
+            code: Some("model_not_found"),
+            ..Problem::new(404, error.to_string())
+        })?;
+        let (tokens, gap) = (behaviour.tokens.unwrap_or(self.config.tokens), behaviour.gap.unwrap_or(self.config.gap));
+        Ok(Played { behaviour, tokens, gap })
+    }
+
+    /// The failure before the first byte that the model name asks for. `in_band`: the answer can carry an error
+    /// event; the others fail with 500 where such an event is asked for.
+    pub(super) fn failure(&self, family: Family, played: &Played, in_band: bool) -> Option<Reply> {
+        let behaviour = &played.behaviour;
+        let errs = matches!(behaviour.fault, Some(Fault::ErrorFirst | Fault::ErrorMidway | Fault::ErrorThenDone));
+        let status = behaviour.failure.status.or((errs && !in_band).then_some(500))?;
+        Some(family.fail(self, status, behaviour.failure, behaviour.slow_first))
+    }
+
+    /// The family's headers and the provider's on a good answer.
+    pub(super) fn good(&self, family: Family, reply: Reply) -> Reply {
+        let headers = family.headers(self, reply.delay);
+        reply.with(headers)
+    }
+}
+
+/// Words in a message content: a text, or parts of which some are texts. The prompt's token count is the number
+/// of words in all of them.
+pub(super) fn words(content: &Value) -> usize {
+    match content {
+        Value::String(text) => text.split_whitespace().count(),
+        Value::Array(parts) => parts.iter().filter_map(|part| part.get("text")).map(words).sum(),
+        _ => 0,
+    }
+}
+
+/// Pieces of the audio, and how many they are.
+pub(super) fn audio_pieces(played: &Played) -> (impl Iterator<Item = bytes::Bytes> + Send + use<>, usize, usize) {
+    let total = played.behaviour.bytes.unwrap_or(64 << 10);
+    let chunk = played.behaviour.chunk.unwrap_or(4 << 10);
+    let pieces = (0..total).step_by(chunk).map(move |start| super::script::audio(start, chunk.min(total - start)));
+    (pieces, total.div_ceil(chunk), total)
+}

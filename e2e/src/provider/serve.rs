@@ -1,0 +1,115 @@
+//! From an HTTP request to the response whose body plays the answer.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::request::Parts;
+use http::{Request, Response, StatusCode, Version};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::call::Call;
+use super::record::{Exchange, Log, Received, body_text, header_list, protocol};
+use super::reply::{Reply, set};
+use super::server::Config;
+use super::wire::Control;
+use super::{azure, body::ScriptBody, control, script};
+
+/// Largest request body, in bytes; more is 413.
+pub const MAX_BODY: usize = 64 << 20;
+
+/// What all connections share.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) config: Config,
+    pub(super) log: Arc<Log>,
+}
+
+/// Answers one request. Whether it is recorded depends on its path: `/_fake/` looks at the log and is not in it.
+pub(super) async fn handle(
+    state: Arc<State>,
+    connection: Arc<Control>,
+    request: Request<Incoming>,
+) -> Result<Response<ScriptBody>, Infallible> {
+    let http2 = request.version() == Version::HTTP_2;
+    let (parts, body) = request.into_parts();
+    let (reply, exchange) = if parts.uri.path().starts_with("/_fake/") {
+        (control::answer(&state, &parts).await, None)
+    } else {
+        let (reply, exchange) = answer(&state, &parts, body).await;
+        (reply, Some(exchange))
+    };
+    sleep(reply.delay).await;
+    let mut headers = reply.headers;
+    if let Some(identity) = &state.config.identity {
+        set(&mut headers, "x-fake-identity", identity);
+    }
+    if let Some(exchange) = &exchange {
+        exchange.head(reply.status.as_u16());
+    }
+    let mut response = Response::new(ScriptBody::new(reply.steps, reply.length, http2, exchange, connection));
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+async fn answer(state: &State, parts: &Parts, body: Incoming) -> (Reply, Exchange) {
+    let (n, started_ms) = (state.log.number(), state.log.now_ms());
+    let (body, whole) = read(body).await;
+    let json: Option<Value> = serde_json::from_slice(&body).ok();
+    let exchange = state.log.begin(received(parts, n, started_ms, &body, json.as_ref()));
+    let reply = match whole {
+        Ok(()) => {
+            let call = Call {
+                n,
+                config: &state.config,
+                method: &parts.method,
+                path: parts.uri.path(),
+                headers: &parts.headers,
+                body: &body,
+                json: json.as_ref(),
+                unix: started_ms / 1000,
+            };
+            call.answer()
+        }
+        Err(status) => Reply::whole(status, "text/plain", "the request body did not arrive whole or is over 64 MiB"),
+    };
+    (reply, exchange)
+}
+
+/// The body as far as it came, and the status to refuse it with if that is not all of it.
+async fn read(mut body: Incoming) -> (Bytes, Result<(), StatusCode>) {
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return (bytes.freeze(), Err(StatusCode::BAD_REQUEST)) };
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > MAX_BODY {
+            return (bytes.freeze(), Err(StatusCode::PAYLOAD_TOO_LARGE));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    (bytes.freeze(), Ok(()))
+}
+
+fn received(parts: &Parts, n: u64, started_ms: u64, body: &[u8], json: Option<&Value>) -> Received {
+    let model = match json {
+        Some(json) => json.get("model").and_then(Value::as_str),
+        None => std::str::from_utf8(body).ok().and_then(azure::voice),
+    };
+    Received {
+        n,
+        method: parts.method.to_string(),
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        protocol: protocol(parts.version).to_owned(),
+        headers: header_list(&parts.headers),
+        body_bytes: body.len(),
+        body_sha256: script::sha256(body),
+        body_text: body_text(body),
+        model: model.map(str::to_owned),
+        started_ms,
+    }
+}
