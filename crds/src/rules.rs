@@ -10,12 +10,12 @@ pub const PATH_ONE_OF: CelRule = (
     "has(self.prefix) != has(self.exact)",
     "exactly one of prefix or exact must be set, for example path: {prefix: /v1} or path: {exact: /v1/chat/completions}",
 );
-/// Paths are absolute, without query, fragment, empty or dot segments.
+/// Paths are absolute and visible ASCII, without query, fragment, escapes, empty or dot segments: one spelling a path, so that a route
+/// can't be passed by another.
 pub const PATH_FORM: CelRule = (
-    "(!has(self.prefix) || (self.prefix.startsWith('/') && !self.prefix.contains('//') && !self.prefix.contains('/./') && \
-     !self.prefix.contains('/../') && !self.prefix.matches('[?#%\\\\s]'))) && (!has(self.exact) || (self.exact.startsWith('/') && \
-     !self.exact.contains('//') && !self.exact.contains('/./') && !self.exact.contains('/../') && !self.exact.matches('[?#%\\\\s]')))",
-    "a path must start with / and must not contain //, /./, /../, %, ?, # or white space: write it as it appears in the request, such as /v1",
+    "(!has(self.prefix) || (self.prefix.matches('^/[!-~]*$') && !self.prefix.matches('[?#%]|//|/[.][.]?(/|$)'))) && \
+     (!has(self.exact) || (self.exact.matches('^/[!-~]*$') && !self.exact.matches('[?#%]|//|/[.][.]?(/|$)')))",
+    "a path must start with /, be visible ASCII and must not contain //, /./, /../, %, ? or #: write it as it appears in the request, such as /v1",
 );
 /// A model is an exact name or a prefix with one trailing star.
 pub const MODEL_FORM: CelRule = (
@@ -32,10 +32,11 @@ pub const PLAINTEXT: CelRule = (
     "!has(self.url) || self.url.startsWith('https://') || (self.url.startsWith('http://') && has(self.allowPlaintext) && self.allowPlaintext)",
     "url must be https://, or http:// together with allowPlaintext: true",
 );
-/// A URL is an origin with an optional path, and nothing that could hide a credential or another destination.
+/// A URL is an origin with an optional path, and nothing that could hide a credential or another destination. The port is 1 to 65535.
 pub const URL_FORM: CelRule = (
-    "!has(self.url) || (self.url.matches('^https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?(/[^?#@\\\\s]*)?$') || \
-     self.url.matches('^https?://\\\\[[0-9A-Fa-f:.]+\\\\](:[0-9]{1,5})?(/[^?#@\\\\s]*)?$'))",
+    "!has(self.url) || self.url.matches('^https?://([A-Za-z0-9._-]+|\\\\[[0-9A-Fa-f:.]+\\\\])\
+     (:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?\
+     (/[A-Za-z0-9._~!$&()*+,;=:%/-]*)?$')",
     "url must be scheme://host[:port][/path], without user, query or fragment; credentials belong in credential.secretRef",
 );
 /// A provider that asks for a key needs one.

@@ -18,19 +18,22 @@ PATH=$PATH:/usr/sbin:/sbin
 say() { echo "${0##*/}: $*" >&2; }
 die() { local code=$1; shift; say "$@"; exit "$code"; }
 
-# Reads --dir DIR wherever it stands before the first other argument. Without it: the folder of the cluster that is up, else the default.
+# Reads --dir DIR among the leading options. Without it: the folder of the cluster that is up, else the default.
 options() {
   DIR=''
-  if [ "${1:-}" = --dir ]; then
-    [ -n "${2:-}" ] || die 2 "--dir needs a folder"
-    DIR=$(realpath -m "$2")
-    shift 2
-  elif [ -e $RUN/dir ]; then
-    DIR=$(cat $RUN/dir)
-  else
-    DIR=$(realpath -m "$DEFAULT_DIR")
-  fi
-  ARGS=("$@")
+  ARGS=()
+  while [[ ${1:-} == --* ]]; do
+    if [ "$1" = --dir ]; then
+      [ -n "${2:-}" ] || die 2 "--dir needs a folder"
+      DIR=$(realpath -m "$2")
+      shift
+    else
+      ARGS+=("$1")
+    fi
+    shift
+  done
+  ARGS+=("$@")
+  if [ -z "$DIR" ]; then DIR=$(realpath -m "$(cat $RUN/dir 2>/dev/null || echo "$DEFAULT_DIR")"); fi
   # The path goes unquoted into a dozen configuration files, and Unix sockets have 108 bytes.
   [[ $DIR =~ ^/[A-Za-z0-9/._-]+$ ]] || die 2 "a path with other characters than A-Z a-z 0-9 / . _ - cannot be the state folder: $DIR"
 }
@@ -50,11 +53,15 @@ lock() {
 # When a process began, in clock ticks after boot: with the pid it names one process for good. Empty when there is none.
 begun() { sed -E 's/^.*\) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
 
+# True when a pid runs the recorded command line. Through a pipe: files in /proc say they are empty, and cmp believes it.
+# shellcheck disable=SC2002 # the process may be gone: an error of cat is no error
+runs() { cat "/proc/$1/cmdline" 2>/dev/null | cmp -s - "$DIR/parts/$2.cmd"; }
+
 # True when the recorded pid is still the process that was started: same beginning, same command line.
 alive() {
   local pid since
   [ -e "$DIR/parts/$1.pid" ] && read -r pid since <"$DIR/parts/$1.pid" || return 1
-  [ -n "$since" ] && [ "$(begun "$pid")" = "$since" ] && cmp -s "/proc/$pid/cmdline" "$DIR/parts/$1.cmd"
+  [ -n "$since" ] && [ "$(begun "$pid")" = "$since" ] && runs "$pid" "$1"
 }
 
 pid_of() { cut -d' ' -f1 "$DIR/parts/$1.pid"; }
@@ -79,9 +86,10 @@ start_part() {
   esac
   setsid env -i "PATH=$PATH" "HOME=$DIR" "${inside[@]}" -- "${argv[@]}" >>"$DIR/logs/$part.log" 2>&1 </dev/null 9>&- &
   pid=$!
+  disown $pid
   echo "$pid $(begun $pid)" >"$DIR/parts/$part.pid"
   for _ in $(seq 100); do
-    if cmp -s "/proc/$pid/cmdline" "$DIR/parts/$part.cmd" || [ ! -e "/proc/$pid" ]; then return; fi
+    if runs $pid "$part" || [ ! -e "/proc/$pid" ]; then return; fi
     sleep 0.05
   done
 }
@@ -107,7 +115,7 @@ tail_log() { [ -s "$DIR/logs/$1.log" ] && { say "the end of the log of $1:"; tai
 wait_for() {
   local part=$1 end=$((SECONDS + $2)) what=$3
   shift 3
-  until "$@" >/dev/null 2>&1; do
+  until ("$@") >/dev/null 2>&1; do # a subshell, so that an interrupt's messages do not go where the command's go
     if ! alive "$part"; then
       tail_log "$part"
       die 1 "$part died while waiting for: $what"
@@ -122,17 +130,18 @@ wait_for() {
 
 # ---- what a cluster leaves on the machine, and how it goes
 
-cgroups() { awk '$3 ~ /^cgroup2?$/ {print $2 "/'$NS'"}' /proc/self/mounts | while read -r at; do [ -d "$at" ] && echo "$at"; done; return 0; }
+cgroups() {
+  awk '$3 ~ /^cgroup2?$/ {print $2 "/'$NS'"}' /proc/self/mounts | while read -r at; do
+    if [ -d "$at" ]; then echo "$at"; fi
+  done
+}
 
 # Processes of pods (by cgroup), and the shims and runc calls of our containerd (by their command line).
 pod_processes() {
-  local at file
-  cgroups | while read -r at; do find "$at" -name cgroup.procs -exec cat {} + 2>/dev/null; done | sort -u
-  for file in /proc/[0-9]*/cmdline; do
-    if tr '\0' ' ' 2>/dev/null <"$file" | grep -qE "^[^ ]*(containerd-shim[^ ]*|runc) .*$RUN/"; then
-      basename "$(dirname "$file")"
-    fi
-  done
+  local at
+  # A 0 stands for a process of another PID namespace; to kill, 0 would be this process group.
+  cgroups | while read -r at; do find "$at" -name cgroup.procs -exec cat {} + 2>/dev/null; done | sed '/^0$/d' | sort -u
+  pgrep -f "^[^ ]*(containerd-shim[^ ]*|runc) .*$RUN/" || true
 }
 
 kill_pods() {

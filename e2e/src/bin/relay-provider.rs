@@ -1,5 +1,6 @@
 //! The fake provider as a program.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ struct Args {
     #[arg(long, env = "PROVIDER_LISTEN", default_value = "127.0.0.1:8081")]
     listen: SocketAddr,
     /// API key to accept; may be given more than once. Without it any key that is not empty is accepted.
-    #[arg(long = "key", value_name = "KEY", hide_env_values = true)]
+    #[arg(long = "key", value_name = "KEY")]
     keys: Vec<String>,
     /// Say this in the header x-fake-identity of every response.
     #[arg(long, value_name = "NAME", env = "PROVIDER_IDENTITY")]
@@ -52,7 +53,8 @@ fn tokens(text: &str) -> Result<usize, String> {
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let filter = EnvFilter::try_new(&args.log).context("--log")?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM handler")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT handler")?;
     let Args { listen, keys, identity, tokens, gap, grace, log: _ } = args;

@@ -1,7 +1,7 @@
 //! Azure Speech, text to speech: `POST /cognitiveservices/v1`, SSML in, audio out. The voice name is what the
 //! model name is elsewhere.
 
-use super::call::{Call, audio_pieces};
+use super::call::{Call, Carries, audio_pieces};
 use super::family::{Family, Problem};
 use super::reply::Reply;
 
@@ -25,7 +25,7 @@ pub(super) fn answer(call: &Call) -> Result<Reply, Problem> {
     let voice = voice(ssml).filter(|_| ssml.contains("<speak"));
     let voice = voice.ok_or_else(|| Problem::new(400, "The SSML needs <speak> and <voice name='...'>"))?;
     let played = call.played(voice)?;
-    if let Some(reply) = call.failure(FAMILY, &played, false) {
+    if let Some(reply) = call.failure(FAMILY, &played, Carries::Audio) {
         return Ok(reply);
     }
     let (pieces, count, total) = audio_pieces(&played);

@@ -17,6 +17,9 @@ use super::wire::Control;
 /// queued, and the frames are written by another task than the one that polls the body.
 const H2_SETTLE: Duration = Duration::from_millis(10);
 
+/// What a poll of the body gives.
+type Polled = Poll<Option<Result<Frame<Bytes>, CutOff>>>;
+
 /// The error that makes hyper break the framing off.
 #[derive(Debug, thiserror::Error)]
 #[error("cut off, as the model name asked for")]
@@ -73,11 +76,7 @@ impl ScriptBody {
     }
 
     /// Lets bytes leave first, then cuts or resets.
-    fn poll_last(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut last: Last,
-    ) -> Option<Poll<Option<Result<Frame<Bytes>, CutOff>>>> {
+    fn poll_last(&mut self, cx: &mut Context<'_>, mut last: Last) -> Option<Polled> {
         if last.settled {
             self.end(Ended::Aborted);
             if last.reset {
@@ -101,7 +100,7 @@ impl Body for ScriptBody {
     type Data = Bytes;
     type Error = CutOff;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = &mut *self;
         loop {
             if let Some(timer) = &mut this.timer {

@@ -9,6 +9,21 @@ use super::reply::{Played, Reply};
 use super::server::Config;
 use super::{azure, chat, messages, models, speech};
 
+/// What the body of an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carries {
+    Events,
+    Audio,
+    Json,
+}
+
+impl Carries {
+    /// A JSON answer, streamed or not.
+    pub(super) fn of(stream: bool) -> Self {
+        if stream { Self::Events } else { Self::Json }
+    }
+}
+
 /// A request, read to its end.
 pub(super) struct Call<'a> {
     pub(super) n: u64,
@@ -78,12 +93,15 @@ impl Call<'_> {
         Ok(Played { behaviour, tokens, gap })
     }
 
-    /// The failure before the first byte that the model name asks for. `in_band`: the answer can carry an error
-    /// event; the others fail with 500 where such an event is asked for.
-    pub(super) fn failure(&self, family: Family, played: &Played, in_band: bool) -> Option<Reply> {
+    /// The failure before the first byte that the model name asks for: a status, or the 500 of an answer that
+    /// cannot carry the error event asked for.
+    pub(super) fn failure(&self, family: Family, played: &Played, carries: Carries) -> Option<Reply> {
         let behaviour = &played.behaviour;
-        let errs = matches!(behaviour.fault, Some(Fault::ErrorFirst | Fault::ErrorMidway | Fault::ErrorThenDone));
-        let status = behaviour.failure.status.or((errs && !in_band).then_some(500))?;
+        let status = behaviour.failure.status.or(match (carries, behaviour.fault) {
+            (Carries::Json | Carries::Audio, Some(Fault::ErrorFirst))
+            | (Carries::Json, Some(Fault::ErrorMidway | Fault::ErrorThenDone)) => Some(500),
+            _ => None,
+        })?;
         Some(family.fail(self, status, behaviour.failure, behaviour.slow_first))
     }
 

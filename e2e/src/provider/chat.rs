@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::behaviour::Usage;
-use super::call::{Call, words};
+use super::call::{Call, Carries, words};
 use super::family::{Family, Problem};
 use super::plan::{InBand, Kind};
 use super::reply::{Played, Reply};
@@ -27,7 +27,7 @@ struct Chat {
 
 pub(super) fn answer(call: &Call) -> Result<Reply, Problem> {
     let (chat, played) = Chat::read(call)?;
-    if let Some(reply) = call.failure(FAMILY, &played, chat.stream) {
+    if let Some(reply) = call.failure(FAMILY, &played, Carries::of(chat.stream)) {
         return Ok(reply);
     }
     let reply = if chat.stream {
@@ -179,6 +179,3 @@ impl Chat {
         Event { kind, name: None, data }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::behaviour::Usage;
-use super::call::{Call, words};
+use super::call::{Call, Carries, words};
 use super::family::{Family, Problem};
 use super::plan::{InBand, Kind};
 use super::reply::{Played, Reply};
@@ -25,7 +25,7 @@ struct Message {
 
 pub(super) fn answer(call: &Call) -> Result<Reply, Problem> {
     let (message, played) = Message::read(call)?;
-    if let Some(reply) = call.failure(FAMILY, &played, message.stream) {
+    if let Some(reply) = call.failure(FAMILY, &played, Carries::of(message.stream)) {
         return Ok(reply);
     }
     let reply = if message.stream {

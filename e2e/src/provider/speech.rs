@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::json;
 
 use super::behaviour::Usage;
-use super::call::{Call, audio_pieces};
+use super::call::{Call, Carries, audio_pieces};
 use super::chat::{error_event, missing, model};
 use super::family::{Family, Problem};
 use super::plan::{InBand, Kind};
@@ -35,7 +35,8 @@ pub(super) fn answer(call: &Call) -> Result<Reply, Problem> {
         other => return Err(invalid("stream_format", other)),
     };
     let played = call.played(model)?;
-    if let Some(reply) = call.failure(FAMILY, &played, events) {
+    let carries = if events { Carries::Events } else { Carries::Audio };
+    if let Some(reply) = call.failure(FAMILY, &played, carries) {
         return Ok(reply);
     }
     let reply = if events {

@@ -21,7 +21,9 @@ impl Event {
         let end = text.line_end.as_str();
         let mut out = BytesMut::with_capacity(self.data.len() + 128);
         let mut line = |parts: &[&str]| {
-            parts.iter().for_each(|part| out.put_slice(part.as_bytes()));
+            for part in parts {
+                out.put_slice(part.as_bytes());
+            }
             out.put_slice(end.as_bytes());
         };
         if text.comments {
@@ -39,11 +41,11 @@ impl Event {
 }
 
 /// Writes events as the behaviour says; `count` is the number of token events among them.
-pub(super) fn units(
-    events: impl Iterator<Item = Event>,
+pub(super) fn units<I: Iterator<Item = Event>>(
+    events: I,
     count: usize,
     behaviour: &Behaviour,
-) -> impl Iterator<Item = Unit> {
+) -> impl Iterator<Item = Unit> + use<I> {
     let text = behaviour.text;
     let big = behaviour.at(count).min(count.saturating_sub(1));
     let (mut tokens, mut first) = (0, true);

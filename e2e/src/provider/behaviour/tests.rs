@@ -19,7 +19,7 @@ fn words_combine_with_their_values() {
     let read = parse("fake-tokens-200-gap-50ms-crlf-cut-at-3-stall-inside-2m-split-64k");
     assert_eq!((read.tokens, read.gap, read.at), (Some(200), Some(Duration::from_millis(50)), Some(3)));
     assert_eq!((read.text.line_end, read.fault), (LineEnd::Crlf, Some(Fault::Cut)));
-    assert_eq!(read.stall, Some(Stall { wait: Duration::from_secs(120), inside: true }));
+    assert_eq!(read.stall, Some(Stall { wait: Duration::from_mins(2), inside: true }));
     assert_eq!(read.writes.split, Some(65_536));
 }
 

@@ -1,0 +1,178 @@
+//! One request from its head to its end: what is counted and logged of it, and the guard that its end is decided exactly once.
+
+use crate::metrics::{Metrics, millis};
+use crate::reason::{Reason, StreamEnd};
+use relay_snapshot::Provider;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What an answer carries, as metrics tell it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// `text/event-stream`.
+    Sse,
+    /// JSON, and all answers that the relay makes.
+    #[default]
+    Json,
+    /// Everything else: audio, files.
+    Binary,
+}
+
+impl Kind {
+    /// The label value.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sse => "sse",
+            Self::Json => "json",
+            Self::Binary => "binary",
+        }
+    }
+
+    /// By the value of `content-type`.
+    pub fn of(content_type: &[u8]) -> Self {
+        let is = |prefix: &[u8]| content_type.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
+        if is(b"text/event-stream") {
+            Self::Sse
+        } else if is(b"application/json") {
+            Self::Json
+        } else {
+            Self::Binary
+        }
+    }
+}
+
+/// A request under way. Its end is what [`Exchange::end`] is first told; dropped without, the client went away.
+pub struct Exchange {
+    metrics: Arc<Metrics>,
+    started: Instant,
+    ended: bool,
+    /// The client's `x-request-id`, or one made here.
+    pub request_id: String,
+    /// Method of the request.
+    pub method: http::Method,
+    /// Path of the request, without its query.
+    pub path: String,
+    /// `namespace/name` of the tenant.
+    pub tenant: Option<Arc<str>>,
+    /// First 8 hex digits of the key's digest.
+    pub key_id: Option<String>,
+    /// `namespace/name` of the route.
+    pub route: Option<Arc<str>>,
+    /// The provider of the backend.
+    pub provider: Option<Provider>,
+    /// Name of the backend.
+    pub backend: Option<String>,
+    /// What the answer carries.
+    pub kind: Kind,
+    /// Status code that the client was sent.
+    pub code: Option<u16>,
+    /// Why it failed.
+    pub reason: Option<Reason>,
+    first_byte: Option<Duration>,
+    bytes_out: u64,
+    chunks: u64,
+}
+
+impl Exchange {
+    /// Begins with the head of a request.
+    pub fn begin(metrics: Arc<Metrics>, request_id: String, method: http::Method, path: String) -> Self {
+        Self {
+            metrics,
+            started: Instant::now(),
+            ended: false,
+            request_id,
+            method,
+            path,
+            tenant: None,
+            key_id: None,
+            route: None,
+            provider: None,
+            backend: None,
+            kind: Kind::default(),
+            code: None,
+            reason: None,
+            first_byte: None,
+            bytes_out: 0,
+            chunks: 0,
+        }
+    }
+
+    /// A piece of the answer's body is on its way to the client.
+    pub fn saw(&mut self, bytes: usize) {
+        self.bytes_out += bytes as u64;
+        self.chunks += 1;
+    }
+
+    /// The upstream's first byte is there.
+    pub fn first_byte(&mut self) {
+        if self.first_byte.is_none() {
+            self.first_byte = Some(self.started.elapsed());
+        }
+    }
+
+    /// Ends it. Only the first call counts.
+    pub fn end(&mut self, end: StreamEnd) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        self.count(end);
+        self.log(end);
+    }
+
+    /// Whether the end is decided.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    fn labels(&self) -> (&str, &str) {
+        (self.route.as_deref().unwrap_or("none"), self.provider.map_or("none", Provider::name))
+    }
+
+    fn count(&self, end: StreamEnd) {
+        let (route, provider) = self.labels();
+        let tenant = self.tenant.as_deref().unwrap_or("none");
+        // 499: the client left before it was answered (nginx's number, known to every dashboard).
+        let code = self.code.unwrap_or(499).to_string();
+        let metrics = &self.metrics;
+        metrics.requests.with_label_values(&[route, tenant, provider, &code, end.name()]).inc();
+        let kind = self.kind.name();
+        metrics.duration_ms.with_label_values(&[route, provider, kind]).observe(millis(self.started.elapsed()));
+        if let Some(first_byte) = self.first_byte {
+            metrics.first_byte_ms.with_label_values(&[route, provider, kind]).observe(millis(first_byte));
+        }
+        if let Some(reason) = self.reason {
+            metrics.errors.with_label_values(&[route, provider, reason.name()]).inc();
+        }
+    }
+
+    fn log(&self, end: StreamEnd) {
+        let (route, provider) = self.labels();
+        tracing::info!(
+            target: "relay::request",
+            request_id = %self.request_id,
+            tenant = self.tenant.as_deref(),
+            key = self.key_id.as_deref(),
+            route,
+            provider,
+            backend = self.backend.as_deref(),
+            method = %self.method,
+            path = %self.path,
+            code = self.code,
+            end = end.name(),
+            reason = self.reason.map(Reason::name),
+            kind = self.kind.name(),
+            duration_ms = millis(self.started.elapsed()),
+            first_byte_ms = self.first_byte.map(millis),
+            chunks = self.chunks,
+            bytes_out = self.bytes_out,
+        );
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.end(StreamEnd::ClientGone);
+    }
+}

@@ -1,0 +1,111 @@
+//! Wire formats: what an answer looks like, when it is complete, and how a client is told that it failed.
+//!
+//! Adding a format is one file here and one row in [`Format::of`].
+
+mod anthropic;
+mod openai;
+#[cfg(test)]
+mod tests;
+
+use crate::reason::Reason;
+use bytes::Bytes;
+use relay_snapshot::Provider;
+
+/// The wire format of a request and its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// OpenAI Chat Completions: SSE that ends with `data: [DONE]`.
+    OpenAIChat,
+    /// OpenAI speech: binary audio.
+    OpenAISpeech,
+    /// Anthropic Messages: named SSE events that end with `message_stop`.
+    AnthropicMessages,
+    /// Azure Speech: SSML in, binary audio out.
+    AzureSpeech,
+    /// Anything else: relayed as it is; its end is the end of its framing.
+    Opaque,
+}
+
+/// Whose error shape a client expects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// `{"error":{"message","type","param","code"}}`.
+    OpenAI,
+    /// `{"type":"error","error":{"type","message"},"request_id"}`.
+    Anthropic,
+}
+
+/// What whole events of a stream told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The format's own end.
+    pub terminal: bool,
+    /// An error event of the provider.
+    pub error: bool,
+}
+
+impl Format {
+    /// The format of a request, by the provider and the path that goes to it.
+    pub fn of(provider: Provider, path: &str) -> Self {
+        match provider {
+            Provider::OpenAI | Provider::SiliconFlow | Provider::Custom if path.ends_with("/chat/completions") => {
+                Self::OpenAIChat
+            }
+            Provider::OpenAI | Provider::SiliconFlow | Provider::Custom if path.ends_with("/audio/speech") => {
+                Self::OpenAISpeech
+            }
+            Provider::Anthropic | Provider::Custom if path.ends_with("/messages") => Self::AnthropicMessages,
+            Provider::AzureSpeech => Self::AzureSpeech,
+            _ => Self::Opaque,
+        }
+    }
+
+    /// Whether the upstream is asked not to compress, so that events can be seen.
+    pub const fn wants_identity(self) -> bool {
+        !matches!(self, Self::Opaque)
+    }
+
+    /// Looks through whole events that pass by. Keeps nothing, changes nothing.
+    pub fn scan(self, events: &[u8], seen: &mut Seen) {
+        match self {
+            Self::OpenAIChat => openai::scan(events, seen),
+            Self::AnthropicMessages => anthropic::scan(events, seen),
+            Self::OpenAISpeech | Self::AzureSpeech | Self::Opaque => {}
+        }
+    }
+
+    /// Whether an event stream of this format has an end of its own, so that its absence means that it was cut.
+    pub const fn has_terminal(self) -> bool {
+        matches!(self, Self::OpenAIChat | Self::AnthropicMessages)
+    }
+
+    /// The event that tells a client, at an event boundary, that the stream failed. `None`: only breaking the framing tells it.
+    pub fn failure_event(self, reason: Reason, message: &str, request_id: &str) -> Option<Bytes> {
+        match self {
+            Self::OpenAIChat => Some(openai::failure_event(reason, message)),
+            Self::AnthropicMessages => Some(anthropic::failure_event(reason, message, request_id)),
+            Self::OpenAISpeech | Self::AzureSpeech | Self::Opaque => None,
+        }
+    }
+}
+
+impl Family {
+    /// The family of a request, before a route is known or where the route does not tell.
+    pub fn of_path(path: &str) -> Self {
+        if path.ends_with("/messages") || path.contains("/messages/") { Self::Anthropic } else { Self::OpenAI }
+    }
+
+    /// The body of an answer that the relay makes.
+    pub fn error_body(self, reason: Reason, message: &str, request_id: &str) -> Bytes {
+        match self {
+            Self::OpenAI => openai::error_body(reason, message),
+            Self::Anthropic => anthropic::error_body(reason, message, request_id),
+        }
+    }
+}
+
+/// Whether `needle` starts a line of `events`.
+fn starts_a_line(events: &[u8], needle: &[u8]) -> bool {
+    memchr::memmem::find_iter(events, needle)
+        .any(|at| at == 0 || events.get(at - 1).is_some_and(|before| matches!(before, b'\n' | b'\r')))
+}

@@ -1,0 +1,36 @@
+//! OpenAI Chat Completions, and the error shape of OpenAI's API and its clones.
+//!
+//! Source: OpenAI's API reference, "Streaming" and "Error codes"; what SDKs do with it was tried.
+
+use super::{Seen, starts_a_line};
+use crate::reason::Reason;
+use bytes::Bytes;
+use serde_json::json;
+
+/// `data: [DONE]` ends a stream; an event with a top-level `error` fails it, also where `[DONE]` follows (vLLM, SGLang).
+pub(super) fn scan(events: &[u8], seen: &mut Seen) {
+    seen.terminal |= starts_a_line(events, b"data: [DONE]") || starts_a_line(events, b"data:[DONE]");
+    seen.error |= starts_a_line(events, br#"data: {"error""#) || starts_a_line(events, br#"data:{"error""#);
+}
+
+/// SDKs raise `APIError` for an event with a top-level `error` object. No `[DONE]` behind it: the stream did not end well.
+pub(super) fn failure_event(reason: Reason, message: &str) -> Bytes {
+    Bytes::from(format!("data: {}\n\n", error(reason, message)))
+}
+
+/// The body of an error answer.
+pub(super) fn error_body(reason: Reason, message: &str) -> Bytes {
+    Bytes::from(error(reason, message).to_string())
+}
+
+fn error(reason: Reason, message: &str) -> serde_json::Value {
+    json!({"error": {"message": message, "type": kind(reason), "param": null, "code": reason.name()}})
+}
+
+fn kind(reason: Reason) -> &'static str {
+    match reason.status().as_u16() {
+        429 => "requests",
+        400..=499 => "invalid_request_error",
+        _ => "server_error",
+    }
+}

@@ -1,0 +1,119 @@
+//! The proxy's metrics. A value that is passed down, never a global registry; label values come from configuration and enums alone.
+
+use crate::limits::StoreCall;
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+};
+use std::time::Duration;
+
+/// Bounds of durations up to a whole long stream, in milliseconds: 1 ms to 10 min.
+const DURATION_MS: &[f64] = &[
+    1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0, 30_000.0, 60_000.0, 120_000.0,
+    300_000.0, 600_000.0,
+];
+/// Bounds of store calls, in milliseconds: they are cut at 25 ms.
+const STORE_MS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0];
+
+/// Name, type and help of every metric, in the order of the documentation.
+pub const TABLE: &[(&str, &str)] = &[
+    ("relay_requests_total", "Requests by route, tenant, provider, status code and end."),
+    ("relay_duration_ms", "Milliseconds from the request to the last byte of the answer."),
+    ("relay_errors_total", "Errors by reason: refusals of the relay, failures of upstreams, error answers of providers."),
+    ("relay_active_connections", "Client connections that are open."),
+    ("relay_storage_write_ms", "Milliseconds of a write to a store, such as the limit decision in Redis."),
+    ("relay_first_byte_ms", "Milliseconds from the request to the first byte of the answer's body: time to first token, to first audio."),
+    ("relay_limit_decisions_total", "Decisions of limits, by whether Redis or the proxy alone decided."),
+    ("relay_config_revision_info", "1 for the revision that this proxy serves."),
+    ("relay_config_reloads_total", "Configurations received, by what became of them."),
+    ("relay_build_info", "1 for the version of this build."),
+];
+
+/// All metrics of a proxy.
+pub struct Metrics {
+    registry: Registry,
+    /// `relay_requests_total`.
+    pub requests: IntCounterVec,
+    /// `relay_duration_ms`.
+    pub duration_ms: HistogramVec,
+    /// `relay_errors_total`.
+    pub errors: IntCounterVec,
+    /// `relay_active_connections`.
+    pub active_connections: IntGauge,
+    /// `relay_storage_write_ms`.
+    pub storage_write_ms: HistogramVec,
+    /// `relay_first_byte_ms`.
+    pub first_byte_ms: HistogramVec,
+    /// `relay_limit_decisions_total`.
+    pub limit_decisions: IntCounterVec,
+    /// `relay_config_revision_info`.
+    pub revision_info: IntGaugeVec,
+    /// `relay_config_reloads_total`.
+    pub reloads: IntCounterVec,
+}
+
+fn help(name: &str) -> &'static str {
+    TABLE.iter().find(|(known, _)| *known == name).map_or("", |(_, help)| help)
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> prometheus::Result<C> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+fn counter(registry: &Registry, name: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    register(registry, IntCounterVec::new(Opts::new(name, help(name)), labels)?)
+}
+
+fn gauge(registry: &Registry, name: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+    register(registry, IntGaugeVec::new(Opts::new(name, help(name)), labels)?)
+}
+
+fn histogram(registry: &Registry, name: &str, labels: &[&str], buckets: &[f64]) -> prometheus::Result<HistogramVec> {
+    register(registry, HistogramVec::new(HistogramOpts::new(name, help(name)).buckets(buckets.to_vec()), labels)?)
+}
+
+impl Metrics {
+    /// Makes and registers all of them. Fails only if two had one name.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let r = &registry;
+        let metrics = Self {
+            requests: counter(r, "relay_requests_total", &["route", "tenant", "provider", "code", "end"])?,
+            duration_ms: histogram(r, "relay_duration_ms", &["route", "provider", "kind"], DURATION_MS)?,
+            errors: counter(r, "relay_errors_total", &["route", "provider", "reason"])?,
+            active_connections: register(
+                r,
+                IntGauge::new("relay_active_connections", help("relay_active_connections"))?,
+            )?,
+            storage_write_ms: histogram(r, "relay_storage_write_ms", &["store", "result"], STORE_MS)?,
+            first_byte_ms: histogram(r, "relay_first_byte_ms", &["route", "provider", "kind"], DURATION_MS)?,
+            limit_decisions: counter(r, "relay_limit_decisions_total", &["tenant", "limit", "decision", "mode"])?,
+            revision_info: gauge(r, "relay_config_revision_info", &["revision"])?,
+            reloads: counter(r, "relay_config_reloads_total", &["result"])?,
+            registry: registry.clone(),
+        };
+        gauge(r, "relay_build_info", &["version"])?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(metrics)
+    }
+
+    /// A store answered, or did not.
+    pub fn stored(&self, store: &str, call: &StoreCall) {
+        self.storage_write_ms.with_label_values(&[store, call.result.label()]).observe(millis(call.elapsed));
+    }
+
+    /// The proxy serves this revision from now on.
+    pub fn serves(&self, revision: &str) {
+        self.revision_info.reset();
+        self.revision_info.with_label_values(&[revision]).set(1);
+    }
+
+    /// The text of `/metrics` (Prometheus exposition format 0.0.4).
+    pub fn render(&self) -> prometheus::Result<String> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+/// A duration in milliseconds, as histograms take it.
+pub fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}

@@ -1,0 +1,153 @@
+//! Which headers go up, which come back, and which the relay adds.
+
+use super::credentials::KEY_HEADERS;
+use crate::limits::Decision;
+use crate::table::BackendEntry;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use std::time::Duration;
+
+/// RFC 9110, section 7.6.1, and its predecessors: they speak of one connection only.
+static HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// What clients say of themselves to the relay, which is none of the provider's business.
+static CLIENT_ONLY: [HeaderName; 11] = [
+    header::AUTHORIZATION,
+    header::PROXY_AUTHORIZATION,
+    header::COOKIE,
+    header::HOST,
+    header::EXPECT,
+    header::FORWARDED,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-real-ip"),
+];
+
+/// What providers say of the account behind the credential, which is none of the tenant's business. Prefixes of names.
+const ACCOUNT: [&str; 8] = [
+    "x-ratelimit-",
+    "anthropic-ratelimit-",
+    "openai-organization",
+    "openai-project",
+    "anthropic-organization-id",
+    "anthropic-workspace-id",
+    "set-cookie",
+    "x-relay-",
+];
+
+const RELAY_ERROR: HeaderName = HeaderName::from_static("x-relay-error");
+const RELAY_REVISION: HeaderName = HeaderName::from_static("x-relay-revision");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// The relay's name of a request; the client's own, if it sent a sane one.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Some SDKs obey a `retry-after` of hours and sleep. Longer waits than this are not told, and the SDK is asked not to retry.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        .collect();
+    for name in HOP_BY_HOP.iter().chain(&named) {
+        headers.remove(name);
+    }
+}
+
+/// Makes the headers of a client's request those of the relay's request to a backend.
+pub(super) fn to_upstream(headers: &mut HeaderMap, backend: &BackendEntry, identity: bool, request_id: &str) {
+    strip_hop_by_hop(headers);
+    for name in CLIENT_ONLY.iter().chain(&KEY_HEADERS) {
+        headers.remove(name);
+    }
+    // The length is told anew by the body itself.
+    headers.remove(header::CONTENT_LENGTH);
+    if identity {
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    headers.insert(header::HOST, backend.host.clone());
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if let Some((name, value)) = &backend.credential {
+        headers.insert(name, value.clone());
+    }
+}
+
+/// Makes the headers of an upstream's answer those of the relay's.
+pub(super) fn to_client(headers: &mut HeaderMap, request_id: &str) {
+    strip_hop_by_hop(headers);
+    let account: Vec<HeaderName> =
+        headers.keys().filter(|name| ACCOUNT.iter().any(|prefix| name.as_str().starts_with(prefix))).cloned().collect();
+    for name in account {
+        headers.remove(name);
+    }
+    add_request_id(headers, request_id);
+}
+
+/// The upstream's own id stays: SDKs show it, and the provider's support asks for it.
+pub(super) fn add_request_id(headers: &mut HeaderMap, request_id: &str) {
+    if !headers.contains_key(REQUEST_ID)
+        && let Ok(id) = HeaderValue::from_str(request_id)
+    {
+        headers.insert(REQUEST_ID, id);
+    }
+}
+
+/// `x-relay-error`: the reason of an answer that the relay made.
+pub(super) fn add_error(headers: &mut HeaderMap, reason: crate::reason::Reason) {
+    headers.insert(RELAY_ERROR, HeaderValue::from_static(reason.name()));
+}
+
+/// `x-relay-revision`: the configuration that the request began with.
+pub(super) fn add_revision(headers: &mut HeaderMap, revision: &str) {
+    if let Ok(revision) = HeaderValue::from_str(revision) {
+        headers.insert(RELAY_REVISION, revision);
+    }
+}
+
+/// `x-ratelimit-*-requests`, in OpenAI's form.
+pub(super) fn add_limits(headers: &mut HeaderMap, decision: Option<&Decision>) {
+    let Some(decision) = decision else { return };
+    let reset = format!("{}s", ceil_seconds(decision.reset));
+    let values = [
+        ("x-ratelimit-limit-requests", decision.limit.to_string()),
+        ("x-ratelimit-remaining-requests", decision.remaining.to_string()),
+        ("x-ratelimit-reset-requests", reset),
+    ];
+    for (name, value) in values {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// `retry-after` where a client should wait that long, else the word not to retry.
+pub(super) fn add_retry(headers: &mut HeaderMap, decision: &Decision) {
+    match decision.retry_after {
+        Some(wait) if wait <= LONGEST_RETRY_AFTER => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(ceil_seconds(wait).max(1)));
+        }
+        _ => {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+    }
+}
+
+/// Whole seconds that are not too short.
+fn ceil_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}

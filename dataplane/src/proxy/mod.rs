@@ -1,0 +1,174 @@
+//! The way of a request: authenticate, find its route, admit, attempt, respond.
+
+mod attempt;
+mod credentials;
+mod headers;
+mod model;
+mod peek;
+mod refusal;
+mod request_id;
+mod respond;
+#[cfg(test)]
+mod tests;
+
+use crate::drain::Drain;
+use crate::exchange::Exchange;
+use crate::format::Family;
+use crate::limits::{Decision, Limiter, Mode};
+use crate::metrics::Metrics;
+use crate::reason::Reason;
+use crate::relay::AnswerBody;
+use crate::serving::Serving;
+use crate::table::{Found, ModelNeed, RouteEntry, Table, TenantEntry};
+use crate::upstream::Upstreams;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use peek::Peeked;
+use refusal::Refusal;
+use std::sync::Arc;
+
+/// Everything that requests share.
+pub struct Proxy {
+    /// What is served.
+    pub serving: Arc<Serving>,
+    /// Who may, now.
+    pub limiter: Arc<Limiter>,
+    /// Connections to providers.
+    pub upstreams: Arc<Upstreams>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Whether it still goes on.
+    pub drain: Drain,
+}
+
+impl Proxy {
+    /// Serves one request. Dropped before its answer or during its body: the client went away, and so does the upstream's connection.
+    pub async fn serve(self: Arc<Self>, request: Request<Incoming>) -> Response<AnswerBody> {
+        let table = self.serving.table();
+        let request_id = request_id::of(request.headers());
+        let path = request.uri().path().to_owned();
+        let mut exchange =
+            Exchange::begin(Arc::clone(&self.metrics), request_id, request.method().clone(), path.clone());
+        let mut admission = None;
+        let mut response = match self.answer(&table, request, &mut exchange, &mut admission).await {
+            Ok(answered) => respond::relayed(answered, exchange, self.drain.cut.clone()),
+            Err(refusal) => refusal.into_response(exchange),
+        };
+        headers::add_limits(response.headers_mut(), admission.as_ref());
+        headers::add_revision(response.headers_mut(), &table.revision);
+        response
+    }
+
+    async fn answer(
+        &self,
+        table: &Table,
+        request: Request<Incoming>,
+        exchange: &mut Exchange,
+        admission: &mut Option<Decision>,
+    ) -> Result<respond::Answered, Refusal> {
+        let (head, body) = request.into_parts();
+        let family = Family::of_path(head.uri.path());
+        let refuse = |reason, message: String| Refusal::new(reason, family, message);
+
+        let tenant = authenticate(table, &head.headers, exchange).map_err(|(reason, text)| refuse(reason, text.into()))?;
+        let mut body = Peeked::new(body);
+        let route = find_route(tenant, &head, &mut body, exchange)
+            .await
+            .map_err(|(reason, message)| refuse(reason, message))?;
+        if peek::declared_length(&head.headers).is_some_and(|length| length > route.body_max) {
+            return Err(refuse(Reason::BodyTooLarge, too_large(route)));
+        }
+        if route.backends.is_empty() {
+            let message = format!("route {} is not ready: one of its references is not resolved", route.label);
+            return Err(refuse(Reason::RouteNotReady, message));
+        }
+        *admission = self.admit(tenant, route, family).await?;
+        self.attempt(route, head, body, exchange, family).await
+    }
+
+    async fn admit(
+        &self,
+        tenant: &TenantEntry,
+        route: &RouteEntry,
+        family: Family,
+    ) -> Result<Option<Decision>, Refusal> {
+        let Some(limit) = &tenant.requests else { return Ok(None) };
+        let decision = self.limiter.admit(&tenant.id, limit).await;
+        if let Some(call) = &decision.store {
+            self.metrics.stored("redis", call);
+        }
+        let outcome = if decision.allowed { "allowed" } else { "denied" };
+        let mode = match decision.mode {
+            Mode::Shared => "shared",
+            Mode::Local => "local",
+        };
+        self.metrics.limit_decisions.with_label_values(&[&tenant.label, "requests", outcome, mode]).inc();
+        if decision.allowed {
+            return Ok(Some(decision));
+        }
+        let message = format!(
+            "tenant {} is over its limit of {} requests per {} s (burst {})",
+            tenant.label, limit.amount, limit.per_seconds, limit.burst
+        );
+        tracing::debug!(tenant = %tenant.label, route = %route.label, "refused by the requests limit");
+        Err(Refusal::new(Reason::RequestsLimited, family, message).limited(decision))
+    }
+}
+
+/// Whose request this is, before a byte of its body is read.
+fn authenticate<'a>(
+    table: &'a Table,
+    headers: &http::HeaderMap,
+    exchange: &mut Exchange,
+) -> Result<&'a Arc<TenantEntry>, (Reason, &'static str)> {
+    let key = match credentials::key_of(headers) {
+        Ok(Some(key)) => key,
+        Ok(None) => {
+            return Err((Reason::KeyMissing, "no API key: send the tenant's key as Authorization: Bearer KEY or in the header that your SDK uses"));
+        }
+        Err(credentials::Conflict) => {
+            return Err((Reason::ConflictingCredentials, "two headers carry different API keys: send one"));
+        }
+    };
+    let Some(caller) = table.caller(key) else {
+        return Err((Reason::KeyUnknown, "incorrect API key provided: no tenant has this key"));
+    };
+    exchange.tenant = Some(Arc::clone(&caller.tenant.label));
+    exchange.key_id = Some(caller.key_id);
+    if caller.tenant.suspended {
+        return Err((Reason::TenantSuspended, "this tenant is suspended"));
+    }
+    Ok(caller.tenant)
+}
+
+/// The route, in the tenant's own table; reads of the body no more than it takes to know the model, and only where a route asks for one.
+async fn find_route<'a>(
+    tenant: &'a TenantEntry,
+    head: &http::request::Parts,
+    body: &mut Peeked,
+    exchange: &mut Exchange,
+) -> Result<&'a Arc<RouteEntry>, (Reason, String)> {
+    let path = head.uri.path();
+    let mut found = tenant.routes.find(&head.method, path, ModelNeed::Unknown);
+    if let Found::NeedsModel { body_max } = found {
+        let model = body.find_model(&head.headers, body_max).await.map_err(|error| match error {
+            peek::PeekError::TooLarge => (Reason::BodyTooLarge, format!("the request body is longer than {body_max} bytes")),
+            peek::PeekError::Broken => (Reason::BadRequest, "the request body broke off".to_owned()),
+        })?;
+        found = tenant.routes.find(&head.method, path, ModelNeed::Known(model.as_deref()));
+    }
+    match found {
+        Found::Route(route) => {
+            exchange.route = Some(Arc::clone(&route.label));
+            Ok(route)
+        }
+        _ => Err((
+            Reason::NoRoute,
+            format!("no route of tenant {} matches {} {path}", tenant.label, head.method),
+        )),
+    }
+}
+
+fn too_large(route: &RouteEntry) -> String {
+    format!("the request body is longer than route {} allows: {} bytes", route.label, route.body_max)
+}

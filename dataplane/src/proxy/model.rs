@@ -1,0 +1,119 @@
+//! Finds the top-level `model` of a JSON object as its bytes come in, so that a body need not be there whole.
+//!
+//! Not a validator: what is no JSON has no model, and the provider says what is wrong with it.
+
+/// The longest name that is looked at.
+const LONGEST: usize = 256;
+
+/// Reads a JSON text byte by byte. Nested values are skipped, whatever they contain.
+#[derive(Debug, Default)]
+pub(super) struct ModelScanner {
+    depth: u32,
+    place: Place,
+    escaped: bool,
+    text: Vec<u8>,
+    overlong: bool,
+    is_model: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    /// Before the object, or between its members.
+    #[default]
+    Key,
+    /// In a key of the outermost object.
+    InKey,
+    /// Behind a key.
+    Colon,
+    /// Before or in a value of the outermost object, nested ones included.
+    Value,
+    /// In a string value.
+    InString,
+}
+
+/// What is known after a piece.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Scanned {
+    /// Nothing yet.
+    More,
+    /// This model.
+    Found(String),
+    /// The text has no model.
+    Without,
+}
+
+impl ModelScanner {
+    /// Takes the next piece. After anything but [`Scanned::More`] there is nothing left to learn.
+    pub(super) fn push(&mut self, piece: &[u8]) -> Scanned {
+        for byte in piece {
+            let scanned = match self.place {
+                Place::InKey | Place::InString => self.in_text(*byte),
+                Place::Key | Place::Colon | Place::Value => self.between(*byte),
+            };
+            if scanned != Scanned::More {
+                return scanned;
+            }
+        }
+        Scanned::More
+    }
+
+    fn between(&mut self, byte: u8) -> Scanned {
+        match (self.place, byte) {
+            (_, b' ' | b'\t' | b'\n' | b'\r') => {}
+            (Place::Key, b'{') if self.depth == 0 => self.depth = 1,
+            (Place::Key, b',') if self.depth == 1 => {}
+            (Place::Key, b'"') if self.depth == 1 => self.begin(Place::InKey),
+            (Place::Colon, b':') => self.place = Place::Value,
+            (Place::Value, b'"') => self.begin(Place::InString),
+            (Place::Value, b'{' | b'[') => self.depth += 1,
+            (Place::Value, b'}' | b']') if self.depth > 1 => {
+                self.depth -= 1;
+                self.is_model = false;
+            }
+            (Place::Value, b',') if self.depth == 1 => self.place = Place::Key,
+            (Place::Value, _) if self.depth > 1 => {}
+            // Numbers and words of the outermost object.
+            (Place::Value, b'0'..=b'9' | b'a'..=b'z' | b'E' | b'+' | b'-' | b'.') => self.is_model = false,
+            // The end of the object, or no JSON object at all.
+            _ => return Scanned::Without,
+        }
+        Scanned::More
+    }
+
+    fn begin(&mut self, place: Place) {
+        self.place = place;
+        self.text.clear();
+        self.overlong = false;
+        self.escaped = false;
+    }
+
+    fn in_text(&mut self, byte: u8) -> Scanned {
+        let ends = byte == b'"' && !self.escaped;
+        self.escaped = byte == b'\\' && !self.escaped;
+        if !ends {
+            self.overlong |= self.text.len() == LONGEST;
+            if !self.overlong {
+                self.text.push(byte);
+            }
+            return Scanned::More;
+        }
+        if self.place == Place::InKey {
+            self.is_model = self.unescaped().as_deref() == Some("model");
+            self.place = Place::Colon;
+            return Scanned::More;
+        }
+        self.place = Place::Value;
+        if self.depth == 1 && self.is_model {
+            return self.unescaped().map_or(Scanned::Without, Scanned::Found);
+        }
+        Scanned::More
+    }
+
+    fn unescaped(&self) -> Option<String> {
+        if self.overlong {
+            return None;
+        }
+        let quoted = [b"\"", self.text.as_slice(), b"\""].concat();
+        serde_json::from_slice(&quoted).ok()
+    }
+}

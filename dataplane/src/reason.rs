@@ -1,0 +1,123 @@
+//! Why the relay refused or ended a request: one enum for status code, metric label, log field, header and body.
+
+use http::StatusCode;
+
+/// A reason. Its [`name`](Reason::name) is what users read everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The request can't be read as HTTP or as what its route needs.
+    BadRequest,
+    /// Two headers carry different keys.
+    ConflictingCredentials,
+    /// No header carries a key.
+    KeyMissing,
+    /// No tenant has this key.
+    KeyUnknown,
+    /// The tenant is suspended.
+    TenantSuspended,
+    /// No route of the tenant matches.
+    NoRoute,
+    /// The request body is longer than the route allows.
+    BodyTooLarge,
+    /// The tenant's requests limit.
+    RequestsLimited,
+    /// A reference of the route is not resolved.
+    RouteNotReady,
+    /// No connection to any backend.
+    UpstreamConnect,
+    /// The upstream's connection broke.
+    UpstreamReset,
+    /// The upstream broke HTTP, or ended a stream without its format's end.
+    UpstreamProtocol,
+    /// The upstream reported an error inside a stream. Never made by the relay: label only.
+    UpstreamError,
+    /// The upstream answered 429 or 5xx. Never made by the relay: label only.
+    UpstreamStatus,
+    /// No byte of the answer's body in time.
+    FirstByteTimeout,
+    /// A pause inside the answer's body was too long.
+    IdleTimeout,
+    /// The proxy is shutting down.
+    Draining,
+}
+
+impl Reason {
+    /// The word for labels, logs, `x-relay-error` and error bodies.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::ConflictingCredentials => "conflicting_credentials",
+            Self::KeyMissing => "key_missing",
+            Self::KeyUnknown => "key_unknown",
+            Self::TenantSuspended => "tenant_suspended",
+            Self::NoRoute => "no_route",
+            Self::BodyTooLarge => "body_too_large",
+            Self::RequestsLimited => "requests_limited",
+            Self::RouteNotReady => "route_not_ready",
+            Self::UpstreamConnect => "upstream_connect",
+            Self::UpstreamReset => "upstream_reset",
+            Self::UpstreamProtocol => "upstream_protocol",
+            Self::UpstreamError => "upstream_error",
+            Self::UpstreamStatus => "upstream_status",
+            Self::FirstByteTimeout => "first_byte_timeout",
+            Self::IdleTimeout => "idle_timeout",
+            Self::Draining => "draining",
+        }
+    }
+
+    /// The status of an answer that the relay makes for this reason.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest | Self::ConflictingCredentials => StatusCode::BAD_REQUEST,
+            Self::KeyMissing | Self::KeyUnknown => StatusCode::UNAUTHORIZED,
+            Self::TenantSuspended => StatusCode::FORBIDDEN,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::RequestsLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::RouteNotReady | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UpstreamConnect
+            | Self::UpstreamReset
+            | Self::UpstreamProtocol
+            | Self::UpstreamError
+            | Self::UpstreamStatus => StatusCode::BAD_GATEWAY,
+            Self::FirstByteTimeout | Self::IdleTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+}
+
+/// How a request ended; decided exactly once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StreamEnd {
+    /// The whole answer went to the client.
+    Complete,
+    /// The relay refused it before an upstream saw it.
+    Refused,
+    /// A limit refused it.
+    LimitReached,
+    /// The client went away first.
+    ClientGone,
+    /// The upstream failed: unreachable, broken off, or without its format's end.
+    UpstreamError,
+    /// No byte of the answer's body in time.
+    FirstByteTimeout,
+    /// A pause inside the answer's body was too long.
+    IdleTimeout,
+    /// The proxy shut down before the stream's end.
+    Drained,
+}
+
+impl StreamEnd {
+    /// The label value of metrics and the log field.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "Complete",
+            Self::Refused => "Refused",
+            Self::LimitReached => "LimitReached",
+            Self::ClientGone => "ClientGone",
+            Self::UpstreamError => "UpstreamError",
+            Self::FirstByteTimeout => "FirstByteTimeout",
+            Self::IdleTimeout => "IdleTimeout",
+            Self::Drained => "Drained",
+        }
+    }
+}

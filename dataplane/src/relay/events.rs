@@ -1,0 +1,99 @@
+//! Cuts a byte stream at the ends of Server-Sent Events.
+//!
+//! A client acts on whole events only (WHATWG HTML, "Parsing an event stream": a block without its blank line is discarded). So the tail of an
+//! unfinished event is held and goes out with its end: nothing visible is later, and there is always a clean place to say that a stream failed.
+
+use bytes::{Bytes, BytesMut};
+
+/// The longest tail that is held, in bytes. A longer event goes through in pieces.
+pub const MAX_TAIL: usize = 64 * 1024;
+
+/// Holds back unfinished events. The bytes that come out are those that went in, in order.
+#[derive(Debug)]
+pub struct EventSplitter {
+    tail: BytesMut,
+    /// The current line has no byte yet: one more line end is a blank line.
+    line_is_empty: bool,
+    /// The last byte was CR: an LF behind it belongs to the same line end.
+    after_cr: bool,
+    /// What went out ends inside an event that was too long to hold.
+    inside: bool,
+}
+
+impl Default for EventSplitter {
+    fn default() -> Self {
+        Self { tail: BytesMut::new(), line_is_empty: true, after_cr: false, inside: false }
+    }
+}
+
+impl EventSplitter {
+    /// Takes a piece and gives what can go out now; often the piece itself, not copied. May be empty.
+    pub fn push(&mut self, piece: Bytes) -> Bytes {
+        let end = self.last_boundary(&piece);
+        let (mut out, rest) = match end {
+            None => (Bytes::new(), piece),
+            Some(end) => {
+                self.inside = false;
+                let mut head = piece;
+                let rest = head.split_off(end);
+                (self.joined(head), rest)
+            }
+        };
+        self.tail.extend_from_slice(&rest);
+        if self.tail.len() > MAX_TAIL {
+            self.inside = true;
+            let tail = self.tail.split().freeze();
+            out = if out.is_empty() { tail } else { [out, tail].concat().into() };
+        }
+        out
+    }
+
+    fn joined(&mut self, head: Bytes) -> Bytes {
+        if self.tail.is_empty() {
+            return head;
+        }
+        self.tail.extend_from_slice(&head);
+        self.tail.split().freeze()
+    }
+
+    /// Where in `piece` the last event ends; events that began in earlier pieces count.
+    fn last_boundary(&mut self, piece: &[u8]) -> Option<usize> {
+        let mut boundary = None;
+        let mut next = 0;
+        for at in memchr::memchr2_iter(b'\n', b'\r', piece) {
+            if at > next {
+                self.line_is_empty = false;
+                self.after_cr = false;
+            }
+            let is_lf = piece.get(at) == Some(&b'\n');
+            if is_lf && self.after_cr {
+                // The second half of CR LF: it belongs to the line that ended, and to the event if that ended with it.
+                if boundary == Some(at) || (at == 0 && self.tail.is_empty() && !self.inside) {
+                    boundary = Some(at + 1);
+                }
+            } else {
+                if self.line_is_empty {
+                    boundary = Some(at + 1);
+                }
+                self.line_is_empty = true;
+            }
+            self.after_cr = !is_lf;
+            next = at + 1;
+        }
+        if piece.len() > next {
+            self.line_is_empty = false;
+            self.after_cr = false;
+        }
+        boundary
+    }
+
+    /// The unfinished event, at the stream's end.
+    pub fn take_tail(&mut self) -> Bytes {
+        self.tail.split().freeze()
+    }
+
+    /// Whether what went out ends between two events.
+    pub const fn is_at_boundary(&self) -> bool {
+        !self.inside
+    }
+}

@@ -1,0 +1,59 @@
+//! The answer's body on its way to the client: one wrapper per concern.
+//!
+//! ```text
+//! upstream::Answer  ->  Guarded (idle timeout, drain)  ->  Relayed (event boundaries, the end)  ->  client
+//! ```
+
+mod events;
+mod guard;
+mod relayed;
+#[cfg(test)]
+mod tests;
+
+pub use events::EventSplitter;
+pub use guard::{Fault, Guarded};
+pub use relayed::Relayed;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// The framing of the answer must be broken off: nothing else tells this client that it is not whole.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is not whole")]
+pub struct Aborted;
+
+/// Every body that the proxy sends.
+pub enum AnswerBody {
+    /// A whole text that the relay made.
+    Whole(Option<Bytes>),
+    /// An upstream's answer.
+    Relayed(Box<Relayed>),
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Aborted;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        match &mut *self {
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Relayed(relayed) => relayed.poll(cx).map(|next| next.map(|piece| piece.map(Frame::data))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_none(),
+            Self::Relayed(relayed) => relayed.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Relayed(relayed) => relayed.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Tenants, routes and backends in the form that requests need.
+
+use super::matching::RouteIndex;
+use http::header::{HeaderName, HeaderValue};
+use http::uri::{Authority, Scheme, Uri};
+use relay_snapshot::{Backend, Credential, ModelPattern, ObjectId, Provider, RateLimit, Route, Tenant};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// A tenant and its own path space.
+pub struct TenantEntry {
+    /// Its name.
+    pub id: ObjectId,
+    /// `namespace/name`, for labels.
+    pub label: Arc<str>,
+    /// New requests are refused.
+    pub suspended: bool,
+    /// Its requests limit; `None`: unlimited.
+    pub requests: Option<RateLimit>,
+    /// The routes that both sides consented to.
+    pub routes: RouteIndex,
+}
+
+impl TenantEntry {
+    pub(super) fn new(tenant: &Tenant, routes: &[Arc<RouteEntry>]) -> Self {
+        Self {
+            id: tenant.id.clone(),
+            label: tenant.id.to_string().into(),
+            suspended: tenant.suspended,
+            requests: tenant.requests,
+            routes: RouteIndex::new(routes),
+        }
+    }
+}
+
+/// A route.
+pub struct RouteEntry {
+    pub(super) source: Route,
+    /// `namespace/name`, for labels.
+    pub label: Arc<str>,
+    /// Its backends that can be used; empty while the route is not ready.
+    pub backends: Vec<Arc<BackendEntry>>,
+    /// From sending the request to the first byte of the body; `None`: without bound.
+    pub first_byte: Option<Duration>,
+    /// Between two pieces of the body; `None`: without bound.
+    pub idle: Option<Duration>,
+    /// Largest request body in bytes.
+    pub body_max: u64,
+    turn: AtomicUsize,
+}
+
+impl RouteEntry {
+    pub(super) fn new(route: &Route) -> Self {
+        let bound = |ms: u64| (ms > 0).then(|| Duration::from_millis(ms));
+        // A backend that can't be read makes the whole route unready: sending all traffic to the others would hide it.
+        let backends: Option<Vec<_>> = route.backends.iter().map(|b| BackendEntry::new(b).map(Arc::new)).collect();
+        Self {
+            source: route.clone(),
+            label: route.id.to_string().into(),
+            backends: backends.filter(|_| route.ready).unwrap_or_default(),
+            first_byte: bound(route.timeouts.first_byte_ms),
+            idle: bound(route.timeouts.idle_ms),
+            body_max: route.body_max,
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// The backends in the order to try for the next request: each request starts one further.
+    pub fn in_turn(&self) -> impl Iterator<Item = &Arc<BackendEntry>> {
+        let count = self.backends.len();
+        let first = if count > 1 { self.turn.fetch_add(1, Ordering::Relaxed) % count } else { 0 };
+        self.backends[first..].iter().chain(&self.backends[..first])
+    }
+
+    /// The label value of a model: itself if a match of the route names it whole.
+    pub fn names_model(&self, model: &str) -> bool {
+        let mut patterns = self.source.matches.iter().flat_map(|m| &m.models);
+        patterns.any(|pattern| matches!(pattern, ModelPattern::Exact(name) if name == model))
+    }
+}
+
+/// An upstream of a route.
+pub struct BackendEntry {
+    /// Its name within the route.
+    pub name: String,
+    /// Whose API it speaks.
+    pub provider: Provider,
+    /// Where connections go, and where the credential may go.
+    pub origin: Origin,
+    /// The `host` header.
+    pub host: HeaderValue,
+    /// Path that is put before the request's; without trailing slash, empty for none.
+    pub base_path: String,
+    /// The header that proves the relay to the upstream.
+    pub credential: Option<(HeaderName, HeaderValue)>,
+}
+
+/// Scheme, host and port: the unit of connection reuse, and of trust for a credential.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// http or https.
+    pub scheme: Scheme,
+    /// Host and optional port.
+    pub authority: Authority,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.authority)
+    }
+}
+
+impl BackendEntry {
+    fn new(backend: &Backend) -> Option<Self> {
+        let parts = backend.url.parse::<Uri>().ok()?.into_parts();
+        let origin = Origin { scheme: parts.scheme?, authority: parts.authority? };
+        let base_path = parts.path_and_query.map(|p| p.path().trim_end_matches('/').to_owned()).unwrap_or_default();
+        let credential = match &backend.credential {
+            None => None,
+            Some(credential) => Some(header_of(credential)?),
+        };
+        Some(Self {
+            name: backend.name.clone(),
+            provider: backend.provider,
+            host: HeaderValue::from_str(origin.authority.as_str()).ok()?,
+            origin,
+            base_path,
+            credential,
+        })
+    }
+}
+
+fn header_of(credential: &Credential) -> Option<(HeaderName, HeaderValue)> {
+    let name = HeaderName::from_bytes(credential.header.as_bytes()).ok()?;
+    let secret = credential.secret.as_ref()?.expose();
+    let text = credential.scheme.as_ref().map_or_else(|| secret.to_owned(), |scheme| format!("{scheme} {secret}"));
+    let mut value = HeaderValue::from_str(&text).ok()?;
+    value.set_sensitive(true);
+    Some((name, value))
+}

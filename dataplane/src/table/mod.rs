@@ -1,0 +1,74 @@
+//! What the proxy serves, ready for requests: keys to tenants, and each tenant's own routes. Built whole from a snapshot and swapped whole.
+
+mod entry;
+mod matching;
+#[cfg(test)]
+mod tests;
+
+pub use entry::{BackendEntry, Origin, RouteEntry, TenantEntry};
+pub use matching::{Found, ModelNeed};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use relay_snapshot::{ObjectId, Snapshot};
+use std::collections::HashMap;
+use std::sync::Arc;
+use subtle::ConstantTimeEq;
+
+/// SHA-256 of a tenant's key.
+pub type Digest = [u8; 32];
+
+/// A whole configuration, immutable.
+#[derive(Default)]
+pub struct Table {
+    /// Digest of its content, 12 hex digits; empty before the first.
+    pub revision: Arc<str>,
+    keys: HashMap<Digest, KeyEntry>,
+}
+
+struct KeyEntry {
+    digest: Digest,
+    tenant: Arc<TenantEntry>,
+}
+
+/// A caller that showed a valid key.
+pub struct Caller<'a> {
+    /// Whose key it is.
+    pub tenant: &'a Arc<TenantEntry>,
+    /// First 8 hex digits of the key's digest, for the log.
+    pub key_id: String,
+}
+
+impl Table {
+    /// Builds the table of a snapshot.
+    pub fn new(snapshot: &Snapshot, revision: &str) -> Self {
+        let mut per_tenant: HashMap<&ObjectId, Vec<Arc<RouteEntry>>> = HashMap::new();
+        for route in &snapshot.routes {
+            let entry = Arc::new(RouteEntry::new(route));
+            for tenant in &route.tenants {
+                per_tenant.entry(tenant).or_default().push(Arc::clone(&entry));
+            }
+        }
+        let mut keys = HashMap::new();
+        for tenant in &snapshot.tenants {
+            let routes = per_tenant.remove(&tenant.id).unwrap_or_default();
+            let entry = Arc::new(TenantEntry::new(tenant, &routes));
+            for digest in tenant.keys.iter().filter_map(|key| decode(&key.sha256)) {
+                keys.entry(digest).or_insert_with(|| KeyEntry { digest, tenant: Arc::clone(&entry) });
+            }
+        }
+        Self { revision: revision.into(), keys }
+    }
+
+    /// Whose key this is. The text is hashed before anything is looked up, and the digests are compared in constant time.
+    pub fn caller(&self, key: &[u8]) -> Option<Caller<'_>> {
+        let hashed = digest(&SHA256, key);
+        let entry = self.keys.get(hashed.as_ref())?;
+        let same: bool = entry.digest.ct_eq(hashed.as_ref()).into();
+        same.then(|| Caller { tenant: &entry.tenant, key_id: hex::encode(&entry.digest[..4]) })
+    }
+}
+
+fn decode(sha256: &str) -> Option<Digest> {
+    let mut digest = [0; 32];
+    hex::decode_to_slice(sha256, &mut digest).ok().map(|()| digest)
+}

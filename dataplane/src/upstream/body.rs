@@ -1,0 +1,175 @@
+//! Bodies on their way: the request's to the upstream, the answer's back.
+
+use super::UpstreamError;
+use super::connection::{Closed, Connection};
+use super::pool::Pool;
+use crate::table::Origin;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+/// The request's body: what was read of it already, then what comes; never more than `max` bytes.
+pub struct RequestBody {
+    head: VecDeque<Bytes>,
+    rest: Option<Incoming>,
+    left: u64,
+    too_large: Arc<AtomicBool>,
+}
+
+/// Why a request body can't be sent on.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestBodyError {
+    /// Longer than the route allows.
+    #[error("the request body is longer than the route allows")]
+    TooLarge,
+    /// The client broke off.
+    #[error("the client broke off the request body")]
+    Broken,
+}
+
+impl RequestBody {
+    /// `head` was read already and counts towards `max`. `too_large` is set when the rest makes it too long.
+    pub fn new(head: VecDeque<Bytes>, rest: Option<Incoming>, max: u64, too_large: Arc<AtomicBool>) -> Self {
+        Self { head, rest, left: max, too_large }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = RequestBodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        let this = &mut *self;
+        let bytes = loop {
+            if let Some(bytes) = this.head.pop_front() {
+                break bytes;
+            }
+            let Some(rest) = &mut this.rest else { return Poll::Ready(None) };
+            match ready!(Pin::new(rest).poll_frame(cx)) {
+                None => return Poll::Ready(None),
+                Some(Err(_)) => return Poll::Ready(Some(Err(RequestBodyError::Broken))),
+                // Trailers of a request are dropped: no provider reads them, and they are a way to smuggle.
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(bytes) => break bytes,
+                    Err(_trailers) => {}
+                },
+            }
+        };
+        match this.left.checked_sub(bytes.len() as u64) {
+            Some(left) => {
+                this.left = left;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            None => {
+                this.too_large.store(true, Ordering::Relaxed);
+                Poll::Ready(Some(Err(RequestBodyError::TooLarge)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.head.is_empty() && self.rest.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let head = self.head.iter().map(|bytes| bytes.len() as u64).sum();
+        match self.rest.as_ref().map(Body::size_hint) {
+            None => SizeHint::with_exact(head),
+            Some(hint) => hint.exact().map_or_else(SizeHint::default, |rest| SizeHint::with_exact(head + rest)),
+        }
+    }
+}
+
+/// The answer's body, with the connection that brings it. At its end the connection goes back to the pool; dropped before, the connection is
+/// closed, which cancels the upstream.
+pub struct Answer {
+    body: Incoming,
+    connection: Option<Connection>,
+    origin: Origin,
+    pool: Arc<Pool>,
+    first: Option<Option<Result<Frame<Bytes>, UpstreamError>>>,
+}
+
+impl Answer {
+    pub(super) fn new(body: Incoming, connection: Connection, origin: Origin, pool: Arc<Pool>) -> Self {
+        Self { body, connection: Some(connection), origin, pool, first: None }
+    }
+
+    /// Waits until the first piece of the body, its end or its failure is there; it stays in the body. Cancel-safe.
+    pub async fn wait_for_first(&mut self) -> Result<(), UpstreamError> {
+        if self.first.is_none() && !self.is_end_stream() {
+            let first = poll_fn(|cx| self.poll_upstream(cx)).await;
+            if let Some(Err(error)) = first {
+                return Err(error);
+            }
+            self.first = Some(first);
+        }
+        Ok(())
+    }
+
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        let body = &mut self.body;
+        let polled = match &mut self.connection {
+            None => return Poll::Ready(None),
+            Some(connection) => ready!(connection.drive(cx, |cx| Pin::new(&mut *body).poll_frame(cx))),
+        };
+        Poll::Ready(match polled {
+            Ok(Some(Ok(frame))) => Some(Ok(frame)),
+            Ok(None) => {
+                self.give_back();
+                None
+            }
+            Ok(Some(Err(error))) => {
+                self.connection = None;
+                Some(Err(error.into()))
+            }
+            Err(Closed) => {
+                self.connection = None;
+                Some(Err(UpstreamError::Reset))
+            }
+        })
+    }
+
+    fn give_back(&mut self) {
+        if let Some(mut connection) = self.connection.take()
+            && connection.is_reusable()
+        {
+            self.pool.put(&self.origin, connection);
+        }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = UpstreamError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(first),
+            None => self.poll_upstream(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.first.is_none() { self.body.size_hint() } else { SizeHint::default() }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // A body of known length is dropped after its last byte and never polled to its end.
+        if self.body.is_end_stream() {
+            self.give_back();
+        }
+    }
+}
