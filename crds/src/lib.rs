@@ -9,8 +9,8 @@
 //! object itself is refused by the API server with the messages of [`rules`]; `relay-compile` refuses the same things with the
 //! same words where no API server stands in front (the standalone mode). What depends on other objects shows in status.
 
-// The derives put public items of their own into private modules.
-#![allow(unreachable_pub)]
+// The derives put public items of their own into private modules, and printer columns repeat their types.
+#![allow(unreachable_pub, clippy::duplicated_attributes)]
 
 mod route;
 pub mod rules;
@@ -38,21 +38,30 @@ pub const VERSION: &str = "v1alpha1";
 
 /// Both definitions as they are installed: `(file name, definition)`.
 pub fn definitions() -> [(&'static str, CustomResourceDefinition); 2] {
-    [("relayroutes.yaml", without_null(&RelayRoute::crd())), ("relaytenants.yaml", without_null(&RelayTenant::crd()))]
+    [("relayroutes.yaml", plain(&RelayRoute::crd())), ("relaytenants.yaml", plain(&RelayTenant::crd()))]
 }
 
-/// An optional field that is set to null means the same as one that is absent: without `nullable` the API server drops such a field, so that
-/// `has()` in the CEL rules is true only for a value.
-fn without_null(definition: &CustomResourceDefinition) -> CustomResourceDefinition {
-    fn strip(value: &mut serde_json::Value) {
+/// The schema without what Kubernetes does not need:
+/// - null. An optional field that is set to null means the same as one that is absent: without `nullable` the API server drops such a field,
+///   so that `has()` in the CEL rules is true only for a value;
+/// - the format `uint32`, which it does not know and warns of at every install.
+fn plain(definition: &CustomResourceDefinition) -> CustomResourceDefinition {
+    use serde_json::Value;
+    fn strip(value: &mut Value) {
         match value {
-            serde_json::Value::Object(map) => {
-                if map.get("nullable") == Some(&serde_json::Value::Bool(true)) {
+            Value::Object(map) => {
+                if map.get("nullable") == Some(&Value::Bool(true)) {
                     map.remove("nullable");
+                }
+                if map.get("format").and_then(Value::as_str) == Some("uint32") {
+                    map.remove("format");
+                }
+                if let Some(Value::Array(allowed)) = map.get_mut("enum") {
+                    allowed.retain(|value| !value.is_null());
                 }
                 map.values_mut().for_each(strip);
             }
-            serde_json::Value::Array(items) => items.iter_mut().for_each(strip),
+            Value::Array(items) => items.iter_mut().for_each(strip),
             _ => {}
         }
     }

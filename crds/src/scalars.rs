@@ -2,8 +2,10 @@
 
 use crate::rules;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
+use std::fmt;
 
 /// A duration as Gateway API writes it (GEP-2257): one to four pairs of a number and `h`, `m`, `s` or `ms`, such as `90s` or `1h30m`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +31,7 @@ const SIZE_PATTERN: &str = "^[0-9]{1,12}(k|M|G|Ki|Mi|Gi)?$";
 
 impl Duration {
     /// The longest duration that a manifest may ask for.
-    pub const MAX: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+    pub const MAX: std::time::Duration = std::time::Duration::from_hours(24);
 
     /// Parses the text; at most [`Self::MAX`].
     pub fn parse(&self) -> Result<std::time::Duration, ScalarError> {
@@ -46,8 +48,8 @@ impl Duration {
             }
             let number: u64 = number.parse().map_err(|_| ScalarError::Form)?;
             total += match unit {
-                "h" => std::time::Duration::from_secs(number * 3600),
-                "m" => std::time::Duration::from_secs(number * 60),
+                "h" => std::time::Duration::from_hours(number),
+                "m" => std::time::Duration::from_mins(number),
                 "s" => std::time::Duration::from_secs(number),
                 "ms" => std::time::Duration::from_millis(number),
                 _ => return Err(ScalarError::Form),
@@ -90,17 +92,25 @@ impl ByteSize {
 }
 
 impl<'de> Deserialize<'de> for ByteSize {
+    /// Takes an integer or a text, as the schema does (`int-or-string`). What it means is for [`ByteSize::parse`] to say.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Raw {
-            Number(u64),
-            Text(String),
+        struct IntOrString;
+        impl Visitor<'_> for IntOrString {
+            type Value = ByteSize;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a size in bytes, such as 10Mi or 1048576")
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<ByteSize, E> {
+                Ok(ByteSize(number.to_string()))
+            }
+            fn visit_i64<E>(self, number: i64) -> Result<ByteSize, E> {
+                Ok(ByteSize(number.to_string()))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<ByteSize, E> {
+                Ok(ByteSize(text.to_owned()))
+            }
         }
-        Ok(Self(match Raw::deserialize(deserializer)? {
-            Raw::Number(number) => number.to_string(),
-            Raw::Text(text) => text,
-        }))
+        deserializer.deserialize_any(IntOrString)
     }
 }
 

@@ -21,7 +21,7 @@ pub struct SecretKeyRef {
     pub key: String,
 }
 
-/// Which namespaces a consent covers.
+/// Same (default): the object's own namespace. All: every namespace. Selector: namespaces whose labels match `selector`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum FromNamespaces {
     /// The object's own namespace.

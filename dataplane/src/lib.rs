@@ -13,6 +13,7 @@
 //! ```
 
 pub mod admin;
+pub mod cli;
 pub mod config;
 pub mod drain;
 pub mod exchange;
@@ -23,6 +24,7 @@ pub mod metrics;
 pub mod proxy;
 pub mod reason;
 pub mod relay;
+pub mod run;
 pub mod serving;
 pub mod table;
 pub mod upstream;

@@ -147,10 +147,14 @@ impl Election {
     }
 }
 
-/// An error of the API server in one line. Statuses are told by code, reason and message; kube's own text repeats them as a struct.
+/// An error of the API server in one line. Statuses are told by code, reason and message; kube's own text repeats them as a struct. Of an answer that is not
+/// readable only the place is told: the parser's message could quote a Secret.
 pub fn brief(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("{} {}: {}", status.code, status.reason, status.message),
+        kube::Error::SerdeError(error) => {
+            format!("the answer is not readable at line {}, column {}", error.line(), error.column())
+        }
         other => other.to_string(),
     }
 }

@@ -35,7 +35,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// An answer takes no longer than the longest silence of a healthy watch.
 const READ_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
 
-/// How far the watch has come; what readiness waits for.
+/// How far the first list has come; what readiness waits for. It stays `Listed` through later outages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Synced {
     /// No answer yet.
@@ -192,7 +192,13 @@ impl Link {
             warn!(%error, namespace, "cannot watch the configuration; serving what is there and trying on");
         }
         self.up = Some(false);
-        self.synced.send_replace(Synced::Unreachable { error: error.to_string() });
+        self.synced.send_if_modified(|synced| {
+            let first = *synced != Synced::Listed;
+            if first {
+                *synced = Synced::Unreachable { error: error.to_string() };
+            }
+            first
+        });
     }
 
     fn tell(&self, set: &set::Set) {

@@ -90,12 +90,12 @@ fn is_base_url(url: &str) -> bool {
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let path_byte = |b: u8| b.is_ascii_alphanumeric() || b"._~!$&()*+,;=:%/-".contains(&b);
     let name_byte = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-    let (host, port) = match authority.strip_prefix('[').and_then(|bracketed| bracketed.split_once(']')) {
-        Some((address, port)) => (address.parse::<Ipv6Addr>().is_ok(), port),
-        None => {
-            let (name, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
-            (!name.is_empty() && name.bytes().all(name_byte), port)
-        }
+    let bracketed = authority.strip_prefix('[').and_then(|inner| inner.split_once(']'));
+    let (host, port) = if let Some((address, port)) = bracketed {
+        (address.parse::<Ipv6Addr>().is_ok(), port)
+    } else {
+        let (name, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+        (!name.is_empty() && name.bytes().all(name_byte), port)
     };
     host && is_port(port) && path.bytes().all(path_byte) && url.parse::<http::Uri>().is_ok()
 }

@@ -7,10 +7,7 @@ const LABEL_MAX: usize = 63;
 
 /// Whether `text` has between `min` and `max` characters; the API server counts characters, not bytes.
 pub(crate) fn has_length(text: &str, min: usize, max: usize) -> bool {
-    // No text has more characters than bytes, so that short texts need no count.
-    let most = text.len();
-    most >= min
-        && (most <= max && (min <= 1 || text.chars().count() >= min) || (min..=max).contains(&text.chars().count()))
+    (min..=max).contains(&text.chars().count())
 }
 
 /// A DNS label of RFC 1123, lower case: `^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`, at most 63.

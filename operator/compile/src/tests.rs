@@ -1,1 +1,11 @@
-
+mod cel;
+mod consent;
+mod identity;
+mod keys;
+mod manifests;
+mod order;
+mod refusals;
+mod routes;
+mod secrets;
+mod selectors;
+mod tenants;

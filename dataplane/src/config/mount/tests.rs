@@ -7,6 +7,8 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
+const BOUND: std::time::Duration = std::time::Duration::from_secs(20);
+
 fn snapshot(key: &str) -> Snapshot {
     let credential = Credential { header: "x-api-key".into(), scheme: None, secret: Some(SecretText::new(key)) };
     let backend = Backend {
@@ -68,13 +70,16 @@ fn start(dir: &Path) -> Running {
 impl Running {
     async fn serves(&mut self, sequence: u64) -> Update {
         let found = self.served.wait_for(|update| update.as_ref().is_some_and(|update| update.sequence == sequence));
-        found.await.unwrap().clone().unwrap()
+        tokio::time::timeout(BOUND, found).await.expect("served in time").unwrap().clone().unwrap()
     }
 
     async fn counted(&self, outcome: Outcome) {
-        while self.sink.stats()[outcome as usize].1 == 0 {
-            tokio::task::yield_now().await;
-        }
+        let counted = async {
+            while self.sink.stats()[outcome as usize].1 == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(BOUND, counted).await.expect("counted in time");
     }
 
     async fn stop(self) {

@@ -3,9 +3,13 @@
 use crate::config::Outcome;
 use futures::StreamExt;
 use futures::future::BoxFuture;
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::{Api, Client};
+use kube::api::{GetParams, Request};
+use kube::{Client, Resource};
 use relay_snapshot::shards::{SHARD_KEY, sha256_hex};
+use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,13 +54,13 @@ pub(super) type Round = Vec<(String, Result<Text, FetchError>)>;
 
 #[derive(Clone)]
 pub(super) struct Fetcher {
-    configs: Api<ConfigMap>,
-    secrets: Api<Secret>,
+    client: Client,
+    namespace: String,
 }
 
 impl Fetcher {
     pub(super) fn new(client: Client, namespace: &str) -> Self {
-        Self { configs: Api::namespaced(client.clone(), namespace), secrets: Api::namespaced(client, namespace) }
+        Self { client, namespace: namespace.to_owned() }
     }
 
     /// Gets all of `names`, [`PARALLEL`] at once. Dropping the future cancels the requests.
@@ -74,31 +78,42 @@ impl Fetcher {
     }
 
     async fn get(&self, name: &str) -> Result<Text, FetchError> {
-        let owned = || name.to_owned();
-        let text = if name.starts_with("relay-secrets-") {
-            let secret = self.secrets.get_opt(name).await.map_err(|error| failed(name, error))?;
-            let bytes = secret.and_then(|secret| secret.data).and_then(|mut data| data.remove(SHARD_KEY));
-            match bytes.map(|bytes| String::from_utf8(bytes.0)) {
-                // The error of from_utf8 carries the bytes.
-                Some(Err(_)) => return Err(FetchError::NotText { name: owned() }),
-                Some(Ok(text)) => Some(text),
-                None => None,
-            }
-        } else {
-            let config = self.configs.get_opt(name).await.map_err(|error| failed(name, error))?;
-            config.and_then(|config| config.data).and_then(|mut data| data.remove(SHARD_KEY))
-        };
-        let text = text.ok_or_else(|| FetchError::Absent { name: owned() })?;
+        let secret = name.starts_with("relay-secrets-");
+        let url = if secret { Secret::url_path(&(), Some(&self.namespace)) } else { ConfigMap::url_path(&(), Some(&self.namespace)) };
+        let request = Request::new(url).get(name, &GetParams::default());
+        let request = request.map_err(|error| failed(name, kube::Error::BuildRequest(error)))?;
+        // Not `Api::get`: that logs the whole text of an object that it can't parse, and this one may be a Secret.
+        let text = self.client.request_text(request).await.map_err(|error| failed(name, error))?;
+        let shard = if secret { secret_data(&text) } else { config_data(&text) };
+        let text = shard.ok_or_else(|| FetchError::NotText { name: name.to_owned() })?;
+        let text = text.ok_or_else(|| FetchError::Absent { name: name.to_owned() })?;
         Ok(Text { hash: sha256_hex(text.as_bytes()), text })
     }
+}
+
+/// What is read of a ConfigMap or a Secret.
+#[derive(Deserialize)]
+struct Object<T> {
+    data: Option<BTreeMap<String, T>>,
+}
+
+/// The outer `None`: not what it should be. The inner: no such key. Errors are dropped where they could quote what they did not understand.
+fn config_data(text: &str) -> Option<Option<String>> {
+    let object: Object<String> = serde_json::from_str(text).ok()?;
+    Some(object.data.and_then(|mut data| data.remove(SHARD_KEY)))
+}
+
+fn secret_data(text: &str) -> Option<Option<String>> {
+    let object: Object<ByteString> = serde_json::from_str(text).ok()?;
+    let bytes = object.data.and_then(|mut data| data.remove(SHARD_KEY));
+    bytes.map(|bytes| String::from_utf8(bytes.0).ok()).map_or(Some(None), |text| text.map(Some))
 }
 
 fn failed(name: &str, error: kube::Error) -> FetchError {
     let name = name.to_owned();
     match error {
+        kube::Error::Api(status) if status.is_not_found() => FetchError::Absent { name },
         kube::Error::Api(status) if status.is_forbidden() => FetchError::Forbidden { name },
-        // A Secret that does not parse: serde's message could quote it.
-        kube::Error::SerdeError(_) => FetchError::NotText { name },
         error => FetchError::Api { name, error: Box::new(error) },
     }
 }

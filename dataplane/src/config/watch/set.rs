@@ -101,11 +101,12 @@ impl Set {
     }
 
     fn arrived(&mut self, round: Round, sequence: u64) {
-        let mut failure = None;
+        // Of many failures the one with the first name stands for all: the same outage is then the same text.
+        let mut failures = BTreeMap::new();
         for (name, got) in round {
             match got {
                 Ok(text) => _ = self.held.insert(name, text),
-                Err(error) => failure = Some(error),
+                Err(error) => _ = failures.insert(name, error),
             }
         }
         let Some(index) = &self.wanted else { return };
@@ -115,8 +116,8 @@ impl Set {
             return self.advance();
         }
         self.attempt += 1;
-        let (outcome, text) = match (failure, other) {
-            (Some(error), _) => (error.outcome(), error.to_string()),
+        let (outcome, text) = match (failures.first_key_value(), other) {
+            (Some((_, error)), _) => (error.outcome(), error.to_string()),
             (None, other) => {
                 let error = AssembleError::Mismatch { name: other.unwrap_or_default() };
                 ((&error).into(), error.to_string())

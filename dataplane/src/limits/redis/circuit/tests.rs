@@ -30,7 +30,7 @@ async fn opens_at_the_fifth_miss_in_a_row() {
 async fn lets_one_probe_through_each_quarter_of_a_second() {
     let circuit = open();
     for _ in 0..4 {
-        advance(PROBE_EVERY - Duration::from_millis(1)).await;
+        advance(PROBE_EVERY.checked_sub(Duration::from_millis(1)).unwrap()).await;
         assert_eq!(let_through(&circuit, 10), 0);
         advance(Duration::from_millis(1)).await;
         assert_eq!(let_through(&circuit, 10), 1);

@@ -1,0 +1,121 @@
+//! What the user typed, and what it means.
+
+use crate::upstream::HostOverride;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Streaming relay for LLM and TTS APIs: authenticates tenants, holds their limits, puts the provider's credential in, and relays streams byte for byte.
+///
+/// In a cluster the operator writes the configuration (--config-dir); without one the same RelayRoute and RelayTenant manifests are read from a
+/// folder (--manifests). Exit codes: 0 fine, 1 bad input, 2 usage, 3 cannot start.
+#[derive(Debug, Parser)]
+#[command(name = "relay-dataplane", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// A task other than serving.
+    #[command(subcommand)]
+    pub task: Option<Task>,
+    /// How to serve.
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+/// A task other than serving.
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Checks a folder of manifests and prints every problem with file, line, field and cure. Exit code 1 if there is an error.
+    Check {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// Makes a tenant key: prints the key, and the sha256 to put into a RelayTenant's apiKeys.
+    Key,
+}
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Folder with the configuration that the operator writes: the mounted volume.
+    #[arg(long, env = "RELAY_CONFIG_DIR", value_name = "DIR", help_heading = "Configuration", conflicts_with = "manifests")]
+    pub config_dir: Option<PathBuf>,
+    /// Folder with RelayRoute, RelayTenant and Secret manifests, to run without a cluster; reloaded on change. Values of Secrets may be ${ENV_NAME}.
+    #[arg(long, env = "RELAY_MANIFESTS", value_name = "DIR", help_heading = "Configuration")]
+    pub manifests: Option<PathBuf>,
+    /// Also watch the configuration in this namespace through the API server: changes arrive in milliseconds, not with the kubelet's next sync.
+    #[arg(long, env = "RELAY_CONFIG_NAMESPACE", value_name = "NAMESPACE", help_heading = "Configuration", requires = "config_dir")]
+    pub config_namespace: Option<String>,
+    /// Address for clients [default: 0.0.0.0:8080, with --manifests 127.0.0.1:8080].
+    #[arg(long, env = "RELAY_LISTEN", value_name = "ADDRESS", help_heading = "Addresses")]
+    pub listen: Option<SocketAddr>,
+    /// Address of /metrics, /healthz, /readyz and /revision [default: 0.0.0.0:9090, with --manifests 127.0.0.1:9090].
+    #[arg(long, env = "RELAY_ADMIN", value_name = "ADDRESS", help_heading = "Addresses")]
+    pub admin: Option<SocketAddr>,
+    /// Connect to ADDRESS for HOST without asking DNS; may be given several times (comma-separated in the environment).
+    #[arg(long, env = "RELAY_RESOLVE", value_name = "HOST=ADDRESS", value_delimiter = ',', help_heading = "Upstreams")]
+    pub resolve: Vec<HostOverride>,
+    /// Redis that shares the limits between proxies, such as redis://:password@host:6379/0. Without it each proxy counts for itself.
+    #[arg(long, env = "RELAY_REDIS_URL", value_name = "URL", hide_env_values = true, help_heading = "Limits")]
+    pub redis_url: Option<String>,
+    /// How many proxies share the limits: each holds its part while Redis is away.
+    #[arg(long, env = "RELAY_REPLICAS", value_name = "N", default_value_t = 1, help_heading = "Limits", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub replicas: u32,
+    /// On SIGTERM: how long to go on accepting, not ready, until load balancers look elsewhere.
+    #[arg(long, env = "RELAY_LAME_DUCK", value_name = "TIME", default_value = "5s", value_parser = duration, help_heading = "Shutdown")]
+    pub lame_duck: Duration,
+    /// Then: how long running streams may go on before they are ended with their format's error event.
+    #[arg(long, env = "RELAY_DRAIN_TIMEOUT", value_name = "TIME", default_value = "600s", value_parser = duration, help_heading = "Shutdown")]
+    pub drain_timeout: Duration,
+    /// Form of the log, which goes to standard error.
+    #[arg(long, env = "RELAY_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, help_heading = "Log")]
+    pub log_format: LogFormat,
+    /// error, warn, info (one line a request), debug, or a filter such as info,relay::request=off.
+    #[arg(long, env = "RELAY_LOG", value_name = "LEVEL", default_value = "info", help_heading = "Log")]
+    pub log_level: String,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigSource {
+    /// A cluster's: the mounted volume, and the namespace to watch.
+    Cluster {
+        /// The volume.
+        dir: PathBuf,
+        /// Where the index is watched.
+        namespace: Option<String>,
+    },
+    /// A folder of manifests.
+    Manifests(PathBuf),
+}
+
+impl Serve {
+    /// Where the configuration comes from. `None`: neither flag was given.
+    pub fn source(&self) -> Option<ConfigSource> {
+        match (&self.config_dir, &self.manifests) {
+            (_, Some(dir)) => Some(ConfigSource::Manifests(dir.clone())),
+            (Some(dir), None) => Some(ConfigSource::Cluster { dir: dir.clone(), namespace: self.config_namespace.clone() }),
+            (None, None) => None,
+        }
+    }
+
+    /// The addresses for clients and for administration.
+    pub fn addresses(&self) -> (SocketAddr, SocketAddr) {
+        let host = if self.manifests.is_some() { [127, 0, 0, 1] } else { [0, 0, 0, 0] };
+        let at = |given: Option<SocketAddr>, port| given.unwrap_or_else(|| SocketAddr::from((host, port)));
+        (at(self.listen, 8080), at(self.admin, 9090))
+    }
+}
+
+/// A duration as manifests write it.
+fn duration(text: &str) -> Result<Duration, String> {
+    relay_crds::Duration(text.to_owned()).parse().map_err(|_| "write a duration such as 5s, 10m or 1h30m".to_owned())
+}

@@ -1,0 +1,122 @@
+//! A redis-server of the test's own.
+
+use super::{Limiter, RedisOptions, eventually};
+use redis::aio::MultiplexedConnection;
+use redis::{Client, FromRedisValue};
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+/// Killed when dropped. Nothing of it outlives the test.
+pub(in crate::limits) struct RedisServer {
+    child: Child,
+    dir: TempDir,
+    arguments: Vec<String>,
+    url: String,
+}
+
+impl RedisServer {
+    /// On a Unix socket in a folder of its own: no port that another test could take.
+    pub(in crate::limits) async fn start() -> Self {
+        let dir = TempDir::new().unwrap();
+        let socket = dir.path().join("redis.sock").display().to_string();
+        let url = format!("redis+unix://{socket}");
+        Self::launch(dir, vec!["--port".into(), "0".into(), "--unixsocket".into(), socket], url).await
+    }
+
+    /// On a free port of 127.0.0.1, with a password.
+    pub(in crate::limits) async fn start_on_tcp(password: &str) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let arguments = ["--bind", "127.0.0.1", "--port", &port.to_string(), "--requirepass", password];
+        let url = format!("redis://:{password}@127.0.0.1:{port}");
+        Self::launch(TempDir::new().unwrap(), arguments.map(String::from).into(), url).await
+    }
+
+    async fn launch(dir: TempDir, arguments: Vec<String>, url: String) -> Self {
+        let child = spawn(&dir, &arguments);
+        let mut server = Self { child, dir, arguments, url };
+        server.answers().await;
+        server
+    }
+
+    pub(in crate::limits) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(in crate::limits) fn limiter(&self, options: RedisOptions) -> Limiter {
+        Limiter::redis(&self.url, options).unwrap()
+    }
+
+    pub(in crate::limits) async fn connect(&self) -> MultiplexedConnection {
+        Client::open(self.url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap()
+    }
+
+    /// Runs one command, such as `PTTL key`.
+    pub(in crate::limits) async fn run<T: FromRedisValue>(&self, command: &str) -> T {
+        let mut words = command.split(' ');
+        let mut command = redis::cmd(words.next().unwrap());
+        for word in words {
+            command.arg(word);
+        }
+        command.query_async(&mut self.connect().await).await.unwrap()
+    }
+
+    /// How often Redis ran a command, by its name in `INFO commandstats`.
+    pub(in crate::limits) async fn calls(&self, command: &str) -> u64 {
+        let stats: String = self.run("INFO commandstats").await;
+        let prefix = format!("cmdstat_{command}:calls=");
+        let line = stats.lines().find_map(|line| line.strip_prefix(&prefix));
+        line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
+    }
+
+    /// Sends a signal: `STOP` makes it hang, `CONT` ends that.
+    pub(in crate::limits) fn signal(&self, signal: &str) {
+        let kill = format!("kill -{signal} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// As the kernel's OOM killer would.
+    pub(in crate::limits) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// At the same address, empty.
+    pub(in crate::limits) async fn restart(&mut self) {
+        self.child = spawn(&self.dir, &self.arguments);
+        self.answers().await;
+    }
+
+    async fn answers(&mut self) {
+        let client = Client::open(self.url.as_str()).unwrap();
+        eventually("redis-server answers", async || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+                panic!("redis-server ended with {status}: {log}");
+            }
+            client.get_multiplexed_async_connection().await.is_ok()
+        })
+        .await;
+    }
+}
+
+fn spawn(dir: &TempDir, arguments: &[String]) -> Child {
+    let mut command = Command::new("redis-server");
+    command.args(["--save", "", "--appendonly", "no", "--logfile", "log", "--dir"]).arg(dir.path()).args(arguments);
+    match command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() {
+        Ok(child) => child,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            panic!("these tests need redis-server: install it with `apt-get install redis-server` (Debian, Ubuntu)")
+        }
+        Err(error) => panic!("redis-server does not start: {error}"),
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        // It may be dead already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

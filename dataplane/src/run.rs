@@ -1,0 +1,208 @@
+//! Puts the parts together and runs them until the process is told to stop.
+
+use crate::admin::{self, Admin};
+use crate::cli::{ConfigSource, Serve};
+use crate::config::{Sink, Update, manifests, mount, watch};
+use crate::drain::Drain;
+use crate::limits::{Limiter, LimiterError, RedisOptions};
+use crate::listener;
+use crate::metrics::Metrics;
+use crate::proxy::Proxy;
+use crate::serving::Serving;
+use crate::table::Table;
+use crate::upstream::{Connector, ConnectorOptions, Upstreams};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// How long a start waits for the API server before it serves the mounted copy, which may be a minute old.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often idle upstream connections are looked at.
+const SWEEP: Duration = Duration::from_secs(10);
+/// How long connections have to write the last event of a stream that the drain ended.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Why the proxy does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Neither --config-dir nor --manifests.
+    #[error("nothing to serve: give --manifests DIR (without a cluster) or --config-dir DIR (in one)")]
+    NoSource,
+    /// An address is taken, or not this machine's.
+    #[error("can't listen on {address}: {error}{}", hint(.error, .flag))]
+    Listen {
+        /// Which one.
+        address: SocketAddr,
+        /// The flag that sets it.
+        flag: &'static str,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The manifests have errors, which were printed.
+    #[error("the manifests in {} have errors", .0.display())]
+    Manifests(PathBuf),
+    /// `--redis-url` can't be used.
+    #[error("--redis-url: {0}")]
+    Redis(#[from] LimiterError),
+    /// Two metrics have one name.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// Signals can't be waited for.
+    #[error("signals: {0}")]
+    Signals(std::io::Error),
+}
+
+fn hint(error: &std::io::Error, flag: &str) -> String {
+    if error.kind() == std::io::ErrorKind::AddrInUse {
+        format!("; another program has this port: stop it, or choose another with {flag} ADDRESS")
+    } else {
+        String::new()
+    }
+}
+
+/// Serves until SIGTERM or SIGINT, then drains. A second signal ends at once.
+pub async fn serve(options: Serve) -> Result<(), StartError> {
+    let source = options.source().ok_or(StartError::NoSource)?;
+    let (listen, admin_address) = options.addresses();
+    let metrics = Arc::new(Metrics::new()?);
+    let serving = Arc::new(Serving::default());
+    let drain = Drain::default();
+    let stop = CancellationToken::new();
+    let limiter = Arc::new(limiter(&options)?);
+    let sink = sink(&serving, &metrics);
+    let listener = bind(listen, "--listen").await?;
+    let admin_listener = bind(admin_address, "--admin").await?;
+
+    let (ready, is_ready) = tokio::sync::watch::channel(false);
+    let stats = sink.clone();
+    let refresh = Box::new(move |metrics: &Metrics| count_reloads(metrics, &stats));
+    let admin = Admin { serving: Arc::clone(&serving), metrics: Arc::clone(&metrics), drain: drain.clone(), ready: is_ready, refresh };
+    tokio::spawn(admin::run(admin_listener, Arc::new(admin)));
+    start_source(source, sink, &serving, ready, &stop)?;
+
+    let upstreams = Arc::new(Upstreams::new(Connector::new(ConnectorOptions { overrides: options.resolve })));
+    tokio::spawn(sweep(Arc::clone(&upstreams)));
+    let proxy = Arc::new(Proxy { serving, limiter, upstreams, metrics, drain: drain.clone() });
+    tracing::info!(%listen, admin = %admin_address, version = env!("CARGO_PKG_VERSION"), "listening");
+    let accepting = tokio::spawn(listener::run(listener, proxy));
+    drain_on_signal(&drain, options.lame_duck, options.drain_timeout, accepting).await?;
+    stop.cancel();
+    Ok(())
+}
+
+fn limiter(options: &Serve) -> Result<Limiter, LimiterError> {
+    let redis = RedisOptions { replicas: options.replicas, ..RedisOptions::default() };
+    options.redis_url.as_deref().map_or_else(|| Ok(Limiter::memory()), |url| Limiter::redis(url, redis))
+}
+
+async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, flag, error })
+}
+
+fn sink(serving: &Arc<Serving>, metrics: &Arc<Metrics>) -> Sink {
+    let (serving, metrics) = (Arc::clone(serving), Arc::clone(metrics));
+    Sink::new(Arc::new(move |update: Update| {
+        serving.swap(Table::new(&update.snapshot, &update.revision), update.sequence);
+        metrics.serves(&update.revision);
+    }))
+}
+
+fn count_reloads(metrics: &Metrics, sink: &Sink) {
+    for (outcome, count) in sink.stats() {
+        let counter = metrics.reloads.with_label_values(&[outcome.name()]);
+        counter.inc_by(count.saturating_sub(counter.get()));
+    }
+}
+
+/// Starts what brings configuration, and says when the proxy may be called ready.
+fn start_source(
+    source: ConfigSource,
+    sink: Sink,
+    serving: &Arc<Serving>,
+    ready: tokio::sync::watch::Sender<bool>,
+    stop: &CancellationToken,
+) -> Result<(), StartError> {
+    match source {
+        ConfigSource::Manifests(dir) => {
+            manifests::start(&dir, &sink).map_err(|()| StartError::Manifests(dir.clone()))?;
+            ready.send_replace(true);
+            tokio::spawn(manifests::run(dir, sink, stop.clone()));
+        }
+        ConfigSource::Cluster { dir, namespace } => {
+            tokio::spawn(mount::run(dir, sink.clone(), stop.clone()));
+            let (synced, mut heard) = tokio::sync::watch::channel(watch::Synced::default());
+            if let Some(namespace) = namespace {
+                start_watch(namespace, sink, synced, stop.clone());
+            } else {
+                drop(synced);
+            }
+            let mut revision = serving.watch();
+            tokio::spawn(async move {
+                let state = watch::first_sync(&mut heard, PATIENCE).await;
+                tracing::debug!(?state, "first look at the API server");
+                // Ends with an error only when nobody serves any more.
+                if revision.wait_for(|current| !current.revision.is_empty()).await.is_ok() {
+                    ready.send_replace(true);
+                }
+            });
+        }
+    }
+    Ok(())
+}
+
+fn start_watch(
+    namespace: String,
+    sink: Sink,
+    synced: tokio::sync::watch::Sender<watch::Synced>,
+    stop: CancellationToken,
+) {
+    match watch::in_cluster() {
+        Ok(client) => {
+            tokio::spawn(watch::run(client, namespace, sink, synced, stop));
+        }
+        Err(error) => tracing::error!(%error, "changes arrive with the mounted volume alone, which takes a minute"),
+    }
+}
+
+async fn sweep(upstreams: Arc<Upstreams>) {
+    let mut tick = tokio::time::interval(SWEEP);
+    loop {
+        tick.tick().await;
+        upstreams.sweep();
+    }
+}
+
+async fn drain_on_signal(
+    drain: &Drain,
+    lame_duck: Duration,
+    timeout: Duration,
+    accepting: tokio::task::JoinHandle<()>,
+) -> Result<(), StartError> {
+    let mut term = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
+    let mut told = async || {
+        tokio::select! { _ = term.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" }
+    };
+    let signal = told().await;
+    tracing::info!(signal, ?lame_duck, ?timeout, "draining; a second signal ends at once");
+    let abort = accepting.abort_handle();
+    let drained = async {
+        let stages = listener::shut_down(drain, lame_duck, timeout);
+        tokio::pin!(stages, accepting);
+        tokio::select! {
+            _ = &mut accepting => return true,
+            () = &mut stages => {}
+        }
+        tokio::time::timeout(LAST_WORDS, accepting).await.is_ok()
+    };
+    tokio::select! {
+        whole = drained => tracing::info!(whole, "drained"),
+        signal = told() => tracing::warn!(signal, "ended by a second signal"),
+    }
+    abort.abort();
+    Ok(())
+}

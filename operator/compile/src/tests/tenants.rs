@@ -1,0 +1,65 @@
+//! What a tenant becomes.
+
+use super::manifests::{compiled_tenant, digest, inputs, secret, tenant, verdict};
+use crate::{Kind, Summary, compile};
+use relay_crds::KeyStatus;
+use relay_snapshot::RateLimit;
+use serde_json::{Value, json};
+
+fn limit(limit: Value) -> Option<RateLimit> {
+    compiled_tenant(tenant("team-a/x", &[("limits.requests", limit)])).requests
+}
+
+#[test]
+fn a_tenant_without_limits_has_the_documented_one() {
+    let expected = Some(RateLimit { amount: 100, per_seconds: 60, burst: 20 });
+    assert_eq!(compiled_tenant(tenant("team-a/x", &[])).requests, expected);
+    assert_eq!(compiled_tenant(tenant("team-a/x", &[("limits", json!({}))])).requests, expected);
+}
+
+#[test]
+fn limits_are_read_and_the_burst_is_the_amount_where_it_is_absent() {
+    let rate = |amount, per_seconds, burst| Some(RateLimit { amount, per_seconds, burst });
+    assert_eq!(limit(json!({"amount": 5, "per": "Hour"})), rate(5, 3600, 5));
+    assert_eq!(limit(json!({"amount": 5, "per": "Second", "burst": 9})), rate(5, 1, 9));
+    assert_eq!(limit(json!({"amount": 1_000_000_000, "per": "Day"})), rate(1_000_000_000, 86_400, 1_000_000_000));
+    assert_eq!(limit(json!({"amount": 5, "per": "Minute", "unlimited": false})), rate(5, 60, 5));
+    assert_eq!(limit(json!({"amount": 0, "per": "Minute"})), rate(0, 60, 1));
+    assert_eq!(limit(json!({"unlimited": true})), None);
+}
+
+#[test]
+fn suspension_is_passed_on() {
+    assert!(!compiled_tenant(tenant("team-a/x", &[])).suspended);
+    assert!(compiled_tenant(tenant("team-a/x", &[("suspended", json!(true))])).suspended);
+}
+
+#[test]
+fn digests_are_lower_case_and_keys_are_in_the_order_of_their_names() {
+    let keys = json!([{"name": "z", "sha256": "AB".repeat(32)}, {"name": "a", "sha256": digest('1')}]);
+    let keys = compiled_tenant(tenant("team-a/x", &[("apiKeys", keys)])).keys;
+    let pairs: Vec<(&str, &str)> = keys.iter().map(|key| (key.name.as_str(), key.sha256.as_str())).collect();
+    assert_eq!(pairs, [("a", digest('1').as_str()), ("z", "ab".repeat(32).as_str())]);
+}
+
+#[test]
+fn a_key_from_a_secret_is_the_digest_of_its_trimmed_text() {
+    let reference = json!([{"name": "ci", "secretRef": {"name": "keys", "key": "ci"}}]);
+    let mut inputs = inputs([], [tenant("team-a/x", &[("apiKeys", reference)])]);
+    secret(&mut inputs, "team-a/keys", "ci", "\n  sk-relay-0123456789abcdef \r\n");
+    let compiled = compile(&inputs);
+    // As sha256sum says of the text without the white space.
+    let expected = "a6be1622cb8127639ef79bbb4303ea39b6f675347967a02053327ef9d1720469";
+    assert_eq!(compiled.snapshot.tenants[0].keys[0].sha256, expected);
+    let status = KeyStatus { name: "ci".into(), id: expected[..8].to_owned() };
+    let verdict = verdict(&compiled, Kind::Tenant, "team-a/x");
+    assert_eq!(verdict.summary, Summary::Tenant { routes: 0, keys: vec![status] });
+    assert_eq!(verdict.resolved_refs, Ok(()));
+}
+
+#[test]
+fn one_digest_under_two_names_is_one_key() {
+    let keys = json!([{"name": "b", "sha256": digest('1')}, {"name": "a", "sha256": digest('1')}]);
+    let keys = compiled_tenant(tenant("team-a/x", &[("apiKeys", keys)])).keys;
+    assert_eq!(keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["b"]);
+}

@@ -1,0 +1,119 @@
+//! Which object stood how in which revision: what an acknowledged revision is worth to one object.
+//!
+//! A proxy acknowledges a revision, that is a whole set. An object is served as it stands where the acknowledged set has the same digest of it, whatever
+//! else changed since. So a change of one object leaves the conditions of all others alone.
+
+use relay_compile::{Kind, ObjectKey};
+use relay_snapshot::Snapshot;
+use relay_snapshot::shards::{digest_of_route, digest_of_tenant};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// How many revisions are remembered. A proxy that lags by more is as one that serves nothing known.
+pub const REVISIONS: usize = 64;
+
+/// Digest of what an object contributes to a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(u64);
+
+/// Object to digest, of one snapshot.
+pub type Digests = BTreeMap<ObjectKey, Digest>;
+
+/// The digests of all objects in a snapshot.
+pub fn digests(snapshot: &Snapshot) -> Digests {
+    let routes = snapshot.routes.iter().map(|route| {
+        let key = ObjectKey { kind: Kind::Route, id: route.id.clone() };
+        (key, digest(&digest_of_route(route)))
+    });
+    let tenants = snapshot.tenants.iter().map(|tenant| {
+        let key = ObjectKey { kind: Kind::Tenant, id: tenant.id.clone() };
+        (key, digest(&digest_of_tenant(tenant)))
+    });
+    routes.chain(tenants).collect()
+}
+
+/// The contract gives 16 hex digits; as a number 64 sets of 10,000 objects fit into some 20 MB.
+fn digest(hex: &str) -> Digest {
+    Digest(u64::from_str_radix(hex, 16).unwrap_or_default())
+}
+
+/// An object in a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// How it stands.
+    pub digest: Digest,
+    /// The revision in which it last changed.
+    pub since: Arc<str>,
+}
+
+/// A set.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its revision.
+    pub revision: Arc<str>,
+    objects: BTreeMap<Arc<ObjectKey>, Standing>,
+}
+
+impl Entry {
+    /// An object of the set.
+    pub fn object(&self, key: &ObjectKey) -> Option<&Standing> {
+        self.objects.get(key)
+    }
+}
+
+/// The last sets, oldest first. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct History(VecDeque<Arc<Entry>>);
+
+impl History {
+    /// A history that begins with the set that is in the cluster. `since` tells of an object in which revision it last changed, where that is known.
+    pub fn seeded(revision: &str, digests: Digests, since: impl Fn(&ObjectKey) -> Option<String>) -> Self {
+        let revision: Arc<str> = revision.into();
+        let standing = |(key, digest): (ObjectKey, Digest)| {
+            let since = since(&key).map_or_else(|| Arc::clone(&revision), Arc::from);
+            (Arc::new(key), Standing { digest, since })
+        };
+        let objects = digests.into_iter().map(standing).collect();
+        Self(VecDeque::from([Arc::new(Entry { revision, objects })]))
+    }
+
+    /// Adds a set. One with the revision of the newest is the newest; an older one of that revision is moved. The oldest goes where there are more
+    /// than [`REVISIONS`].
+    pub fn push(&mut self, revision: &str, digests: Digests) {
+        if self.newest().is_some_and(|newest| &*newest.revision == revision) {
+            return;
+        }
+        let entry = self.entry(revision.into(), digests);
+        self.0.retain(|entry| &*entry.revision != revision);
+        self.0.push_back(Arc::new(entry));
+        while self.0.len() > REVISIONS {
+            self.0.pop_front();
+        }
+    }
+
+    fn entry(&self, revision: Arc<str>, digests: Digests) -> Entry {
+        let newest = self.newest();
+        let standing = |(key, digest): (ObjectKey, Digest)| {
+            match newest.and_then(|newest| newest.objects.get_key_value(&key)) {
+                Some((key, before)) if before.digest == digest => (Arc::clone(key), before.clone()),
+                Some((key, _)) => (Arc::clone(key), Standing { digest, since: Arc::clone(&revision) }),
+                None => (Arc::new(key), Standing { digest, since: Arc::clone(&revision) }),
+            }
+        };
+        let objects = digests.into_iter().map(standing).collect();
+        Entry { revision, objects }
+    }
+
+    /// The set that is wanted now.
+    pub fn newest(&self) -> Option<&Arc<Entry>> {
+        self.0.back()
+    }
+
+    /// The set of a revision, if it is remembered.
+    pub fn of(&self, revision: &str) -> Option<&Arc<Entry>> {
+        self.0.iter().rev().find(|entry| &*entry.revision == revision)
+    }
+}
+
+#[cfg(test)]
+mod tests;

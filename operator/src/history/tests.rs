@@ -1,0 +1,104 @@
+use super::*;
+use relay_snapshot::ObjectId;
+
+fn key(name: &str) -> ObjectKey {
+    ObjectKey { kind: Kind::Route, id: ObjectId::new("ns", name) }
+}
+
+fn set(objects: &[(&str, u64)]) -> Digests {
+    objects.iter().map(|(name, digest)| (key(name), Digest(*digest))).collect()
+}
+
+fn since(history: &History, name: &str) -> String {
+    history.newest().unwrap().object(&key(name)).unwrap().since.to_string()
+}
+
+#[test]
+fn an_untouched_object_keeps_the_revision_of_its_own_last_change() {
+    let mut history = History::default();
+    history.push("r1", set(&[("a", 1), ("b", 1)]));
+    history.push("r2", set(&[("a", 1), ("b", 2)]));
+    history.push("r3", set(&[("a", 1), ("b", 2), ("c", 1)]));
+    assert_eq!(since(&history, "a"), "r1");
+    assert_eq!(since(&history, "b"), "r2");
+    assert_eq!(since(&history, "c"), "r3");
+}
+
+#[test]
+fn an_object_that_went_and_came_back_has_changed() {
+    let mut history = History::default();
+    history.push("r1", set(&[("a", 1)]));
+    history.push("r2", set(&[]));
+    history.push("r3", set(&[("a", 1), ("b", 1)]));
+    assert_eq!(since(&history, "a"), "r3");
+}
+
+#[test]
+fn an_older_revision_knows_how_objects_stood_in_it() {
+    let mut history = History::default();
+    history.push("r1", set(&[("a", 1)]));
+    history.push("r2", set(&[("a", 2)]));
+    assert_eq!(history.of("r1").unwrap().object(&key("a")).unwrap().digest, Digest(1));
+    assert_eq!(history.of("r2").unwrap().object(&key("a")).unwrap().digest, Digest(2));
+    assert!(history.of("r2").unwrap().object(&key("b")).is_none());
+    assert!(history.of("").is_none());
+}
+
+#[test]
+fn a_set_that_comes_again_is_the_newest_and_stands_once() {
+    let mut history = History::default();
+    for revision in ["r1", "r2", "r1"] {
+        history.push(revision, set(&[("a", u64::from(revision == "r1"))]));
+    }
+    assert_eq!(&*history.newest().unwrap().revision, "r1");
+    assert_eq!(history.0.len(), 2);
+    assert_eq!(since(&history, "a"), "r1");
+}
+
+#[test]
+fn the_oldest_revision_is_forgotten_at_the_bound() {
+    let mut history = History::default();
+    for number in 0..=REVISIONS {
+        history.push(&format!("r{number}"), set(&[("a", number as u64)]));
+    }
+    assert_eq!(history.0.len(), REVISIONS);
+    assert!(history.of("r0").is_none());
+    assert!(history.of("r1").is_some());
+}
+
+#[test]
+fn a_seed_keeps_what_the_statuses_say_about_untouched_objects() {
+    let known = |key: &ObjectKey| (key.id.name == "a").then(|| "r0".to_owned());
+    let mut history = History::seeded("r5", set(&[("a", 1), ("b", 1)]), known);
+    assert_eq!((since(&history, "a"), since(&history, "b")), ("r0".into(), "r5".into()));
+    history.push("r6", set(&[("a", 1), ("b", 2)]));
+    assert_eq!((since(&history, "a"), since(&history, "b")), ("r0".into(), "r6".into()));
+}
+
+#[test]
+fn digests_differ_by_what_is_secret_too() {
+    let route = relay_snapshot::Route {
+        id: ObjectId::new("ns", "a"),
+        created: 0,
+        tenants: vec![],
+        matches: vec![],
+        backends: vec![relay_snapshot::Backend {
+            name: "b".into(),
+            provider: relay_snapshot::Provider::OpenAI,
+            url: "https://h".into(),
+            credential: Some(relay_snapshot::Credential {
+                header: "authorization".into(),
+                scheme: None,
+                secret: Some(relay_snapshot::SecretText::new("one")),
+            }),
+        }],
+        timeouts: relay_snapshot::Timeouts { first_byte_ms: 1, idle_ms: 1 },
+        body_max: 1,
+        ready: true,
+    };
+    let mut rotated = route.clone();
+    rotated.backends[0].credential.as_mut().unwrap().secret = Some(relay_snapshot::SecretText::new("two"));
+    let of = |route| digests(&Snapshot { routes: vec![route], tenants: vec![] });
+    assert_eq!(of(route.clone()), of(route.clone()));
+    assert_ne!(of(route), of(rotated));
+}
