@@ -1,2 +1,5 @@
 //! x
 mod node;
+mod diagnostic;
+mod files;
+mod decode;

@@ -28,7 +28,7 @@ pub struct Limiter {
 
 enum Store {
     Memory(Memory),
-    Redis(Box<Redis>),
+    Redis(Redis),
 }
 
 /// How to use Redis.
@@ -144,7 +144,7 @@ impl Limiter {
     /// Parses the URL (`redis://`, `redis+unix://`, and the same with `valkey`) and returns at once; a task on the current tokio runtime
     /// connects, now and whenever the connection is lost, until the limiter is dropped. Redis being away is no error.
     pub fn redis(url: &str, options: RedisOptions) -> Result<Self, LimiterError> {
-        Ok(Self { store: Store::Redis(Box::new(Redis::open(url, options)?)) })
+        Ok(Self { store: Store::Redis(Redis::open(url, options)?) })
     }
 
     /// Takes one request from the tenant's bucket, if it has one.

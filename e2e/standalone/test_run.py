@@ -1,0 +1,97 @@
+"""`make run` as a user types it."""
+
+import hashlib
+import os
+import re
+import socket
+import subprocess
+
+import httpx
+import pytest
+from conftest import KEY, ROOT, free_port, until
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Calls make with ports and a state folder of this test's own."""
+    ports = {"PORT": free_port(), "ADMIN_PORT": free_port(), "PROVIDER_PORT": free_port()}
+    env = {**os.environ, "RELAY_STATE": str(tmp_path / "state"), **{name: str(port) for name, port in ports.items()}}
+
+    def call(target, **more):
+        return subprocess.run(
+            ["make", "--no-print-directory", "-C", ROOT, target],
+            env={**env, **more},
+            capture_output=True,
+            text=True,
+            timeout=1200,
+            stdin=subprocess.DEVNULL,
+        )
+
+    yield call, ports
+    call("stop")
+
+
+def test_make_run_streams_a_demo_and_stays_up_until_make_stop(made):
+    call, ports = made
+    ran = call("run", DETACH="1")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    text = httpx.get(f"http://127.0.0.1:{ports['PROVIDER_PORT']}/_fake/script", params={"tokens": 24}).text
+    assert text in ran.stdout
+    curl = re.search(r"curl -N .*\n.*", ran.stdout).group(0).replace("\\\n", " ")
+    answer = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, timeout=30)
+    assert answer.stdout.rstrip().endswith("data: [DONE]")
+    assert f"OPENAI_BASE_URL=http://127.0.0.1:{ports['PORT']}/v1" in ran.stdout and KEY in ran.stdout
+    assert call("stop").returncode == 0
+    for port in ports.values():
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_taken_port_is_named_with_the_flag_that_moves_it(made):
+    call, ports = made
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", ports["PORT"]))
+        taken.listen()
+        ran = call("run", DETACH="1")
+    assert ran.returncode != 0
+    assert f"port {ports['PORT']} is taken" in ran.stderr and "PORT=" in ran.stderr
+
+
+def test_the_program_itself_names_a_taken_port_and_its_flag(programs, manifests):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        command = [programs / "relay-dataplane", "--manifests", manifests, "--listen", address, "--admin", "127.0.0.1:0"]
+        failed = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert failed.returncode == 3
+    assert address in failed.stderr and "--listen" in failed.stderr
+
+
+def test_usage_errors_exit_with_two_and_help_explains(programs):
+    program = programs / "relay-dataplane"
+    assert subprocess.run([program], capture_output=True).returncode == 2
+    assert subprocess.run([program, "--nonsense"], capture_output=True).returncode == 2
+    told = subprocess.run([program, "--help"], capture_output=True, text=True)
+    assert told.returncode == 0
+    for word in ["--manifests", "RELAY_MANIFESTS", "--redis-url", "Shutdown", "check", "key"]:
+        assert word in told.stdout, word
+
+
+def test_key_makes_a_key_and_its_digest(programs):
+    out = subprocess.run([programs / "relay-dataplane", "key"], capture_output=True, text=True, check=True).stdout
+    key, digest = re.search(r"key:\s+(\S+)", out).group(1), re.search(r"sha256:\s+(\S+)", out).group(1)
+    assert hashlib.sha256(key.encode()).hexdigest() == digest and len(key) >= 20
+
+
+def test_sigterm_lets_a_running_stream_finish(relay):
+    body = {"model": "fake-tokens-30-gap-50ms", "stream": True, "messages": [{"role": "user", "content": "Hello"}]}
+    headers = {"authorization": f"Bearer {KEY}"}
+    with httpx.stream("POST", f"{relay.url}/v1/chat/completions", headers=headers, json=body, timeout=30) as answer:
+        pieces = answer.iter_text()
+        text = next(pieces)
+        relay.process.terminate()
+        until(lambda: httpx.get(f"{relay.admin}/readyz").status_code == 503, "unready", last=relay.output)
+        text += "".join(pieces)
+    assert text.rstrip().endswith("data: [DONE]")
+    assert relay.process.wait(timeout=20) == 0

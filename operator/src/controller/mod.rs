@@ -1,0 +1,202 @@
+//! The leader's work: one reconcile of the whole fleet after every burst of changes.
+//!
+//! ```text
+//! resolve -> compile -> build -> plan -> (tell the reporter) -> apply -> (hurry the followers)
+//! ```
+
+pub mod apply;
+pub mod build;
+pub mod debounce;
+pub mod plan;
+pub mod resolve;
+pub mod seed;
+pub mod written;
+
+use crate::confirm::Acknowledged;
+use crate::history::{History, digests};
+use crate::metrics::{Metrics, milliseconds};
+use crate::report::Desired;
+use crate::stores::Stores;
+use apply::{Applier, ApplyError};
+use build::{BuildError, Prepared, build};
+use kube::Client;
+use plan::plan;
+use relay_compile::{Compiled, compile};
+use resolve::{Resolved, resolve};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{error, info, warn};
+use written::Written;
+
+/// First and longest pause before a write that failed is tried again. A change does not wait for it.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// Objects that somebody else changed are put right at most this often, so that a fight with another writer stays cheap.
+const REPAIR_EVERY: Duration = Duration::from_secs(1);
+
+/// What a leadership works with.
+pub struct Controller {
+    stores: Arc<Stores>,
+    written: Arc<Written>,
+    acknowledged: Arc<Acknowledged>,
+    applier: Applier,
+    watched: Vec<String>,
+    metrics: Metrics,
+    desired: watch::Sender<Option<Arc<Desired>>>,
+}
+
+/// Why a set is not in the cluster.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    /// Nothing helps but another set.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// Trying again may help.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+}
+
+/// What a reconcile did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Done {
+    Written,
+    Unchanged,
+}
+
+/// Where and of what a controller writes.
+pub struct Scope<'a> {
+    /// Namespace of the objects that it writes.
+    pub config_namespace: &'a str,
+    /// Namespaces that are watched; empty: all.
+    pub watched: &'a [String],
+}
+
+impl Controller {
+    /// Makes a controller; what it wants can be followed by the receiver.
+    pub fn new(
+        client: &Client,
+        scope: &Scope,
+        stores: Arc<Stores>,
+        written: Arc<Written>,
+        acknowledged: Arc<Acknowledged>,
+        metrics: Metrics,
+    ) -> (Self, watch::Receiver<Option<Arc<Desired>>>) {
+        let (desired, receiver) = watch::channel(None);
+        let applier = Applier::new(client, scope.config_namespace, Arc::clone(&written), metrics.clone());
+        let watched = scope.watched.to_vec();
+        (Self { stores, written, acknowledged, applier, watched, metrics, desired }, receiver)
+    }
+
+    /// Reconciles until it is dropped.
+    pub async fn run(&self) {
+        self.complete().await;
+        let mut history = seed::seed(&self.written.take_found(), &self.stores);
+        let mut pause = PAUSES.0;
+        loop {
+            let started = Instant::now();
+            let outcome = self.reconcile(&mut history).await;
+            self.metrics.reconcile_ms.observe(milliseconds(started.elapsed()));
+            self.metrics.reconciles.with_label_values(&[label(&outcome)]).inc();
+            let retry = match outcome {
+                Ok(_) => None,
+                Err(Trouble::Build(error)) => {
+                    error!(%error, "the set is not written; proxies keep what they have");
+                    None
+                }
+                Err(Trouble::Apply(error)) => {
+                    warn!(%error, pause_ms = pause.as_millis(), "trying again");
+                    Some(started + pause)
+                }
+            };
+            pause = if retry.is_some() { (pause * 2).min(PAUSES.1) } else { PAUSES.0 };
+            self.next(started, retry).await;
+        }
+    }
+
+    /// Returns once everything was listed: a set of half the objects would take the other half from the proxies.
+    async fn complete(&self) {
+        while !self.stores.complete() {
+            self.stores.wakes.fleet.notified().await;
+        }
+        while !self.written.listed() {
+            self.written.changed.notified().await;
+        }
+    }
+
+    /// Returns when there is something to do.
+    async fn next(&self, started: Instant, retry: Option<Instant>) {
+        let repair = async {
+            self.written.changed.notified().await;
+            sleep_until(started + REPAIR_EVERY).await;
+        };
+        let retry = async {
+            match retry {
+                Some(retry) => sleep_until(retry).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = debounce::settle(&self.stores.wakes.fleet) => {}
+            () = repair => {}
+            () = retry => {}
+        }
+    }
+
+    async fn reconcile(&self, history: &mut History) -> Result<Done, Trouble> {
+        let started = Instant::now();
+        let Resolved { inputs, unreadable } = resolve(&self.stores, &self.watched);
+        let Compiled { snapshot, mut verdicts } = compile(&inputs);
+        verdicts.extend(unreadable);
+        let verdicts = Arc::new(verdicts);
+        let prepared = match build(&snapshot) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                // No revision: no proxy will ever say that it serves this set.
+                history.push("", digests(&snapshot));
+                let trouble = Some(error.to_string());
+                let desired = Desired { verdicts, history: history.clone(), trouble, started, changed: false };
+                self.desired.send_replace(Some(Arc::new(desired)));
+                return Err(error.into());
+            }
+        };
+        // Before the first proxy can have it: its answer must be understood.
+        history.push(&prepared.shards.revision, digests(&snapshot));
+        let plan = plan(&prepared, &self.written.known(), unix_ms());
+        let changed = plan.index.is_some();
+        let desired = Desired { verdicts, history: history.clone(), trouble: None, started, changed };
+        self.desired.send_replace(Some(Arc::new(desired.clone())));
+        if plan.is_empty() {
+            return Ok(Done::Unchanged);
+        }
+        if let Err(error) = self.write(&prepared, &plan, started).await {
+            let trouble = Some(error.to_string());
+            self.desired.send_replace(Some(Arc::new(Desired { trouble, ..desired })));
+            return Err(error.into());
+        }
+        Ok(Done::Written)
+    }
+
+    async fn write(&self, prepared: &Prepared, plan: &plan::Plan, started: Instant) -> Result<(), ApplyError> {
+        self.applier.apply(prepared, plan).await?;
+        self.acknowledged.hurry();
+        let (revision, shards) = (&prepared.shards.revision, plan.shards.len());
+        let took_ms = milliseconds(started.elapsed());
+        info!(revision, shards, sequence = plan.index.as_ref().map(|index| index.sequence), took_ms, "written");
+        Ok(())
+    }
+}
+
+fn label(outcome: &Result<Done, Trouble>) -> &'static str {
+    match outcome {
+        Ok(Done::Written) => "written",
+        Ok(Done::Unchanged) => "unchanged",
+        Err(Trouble::Build(_)) => "too_large",
+        Err(Trouble::Apply(_)) => "error",
+    }
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
