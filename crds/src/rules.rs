@@ -19,7 +19,7 @@ pub const PATH_FORM: CelRule = (
 );
 /// A model is an exact name or a prefix with one trailing star.
 pub const MODEL_FORM: CelRule = (
-    "self.all(m, m.size() > 0 && !m.substring(0, m.size() - 1).contains('*'))",
+    "self.all(m, m.matches('^([^*]+[*]?|[*])$'))",
     "a model is an exact name or a prefix with one trailing *, such as gpt-4o or gpt-4*",
 );
 /// Providers without a host of their own need a URL.

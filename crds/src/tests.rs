@@ -1,1 +1,4 @@
-
+mod objects;
+mod rules;
+mod scalars;
+mod schema;

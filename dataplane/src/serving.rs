@@ -1,7 +1,7 @@
 //! The configuration that the proxy serves now, and the word of it that the operator waits for.
 
 use crate::table::Table;
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::ArcSwap;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -27,9 +27,9 @@ impl Default for Serving {
 }
 
 impl Serving {
-    /// The table for one request.
-    pub fn table(&self) -> Guard<Arc<Table>> {
-        self.table.load()
+    /// The table for one request. It is held while the request waits for its answer, too long for a guard of the swap.
+    pub fn table(&self) -> Arc<Table> {
+        self.table.load_full()
     }
 
     /// Serves `table` from now on, and then tells so.

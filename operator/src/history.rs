@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// How many revisions are remembered. A proxy that lags by more is as one that serves nothing known.
 pub const REVISIONS: usize = 64;
 
+/// Stands for the revision of a set that can't be written. No proxy ever serves it.
+const UNWRITTEN: &str = "unwritten";
+
 /// Digest of what an object contributes to a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(u64);
@@ -80,6 +83,7 @@ impl History {
     /// Adds a set. One with the revision of the newest is the newest; an older one of that revision is moved. The oldest goes where there are more
     /// than [`REVISIONS`].
     pub fn push(&mut self, revision: &str, digests: Digests) {
+        self.0.retain(|entry| &*entry.revision != UNWRITTEN);
         if self.newest().is_some_and(|newest| &*newest.revision == revision) {
             return;
         }
@@ -89,6 +93,13 @@ impl History {
         while self.0.len() > REVISIONS {
             self.0.pop_front();
         }
+    }
+
+    /// Adds a set that can't be written; it is the newest until the next push.
+    pub fn push_unwritten(&mut self, digests: Digests) {
+        self.0.retain(|entry| &*entry.revision != UNWRITTEN);
+        let entry = self.entry(UNWRITTEN.into(), digests);
+        self.0.push_back(Arc::new(entry));
     }
 
     fn entry(&self, revision: Arc<str>, digests: Digests) -> Entry {
@@ -111,7 +122,7 @@ impl History {
 
     /// The set of a revision, if it is remembered.
     pub fn of(&self, revision: &str) -> Option<&Arc<Entry>> {
-        self.0.iter().rev().find(|entry| &*entry.revision == revision)
+        self.0.iter().rev().find(|entry| &*entry.revision == revision && revision != UNWRITTEN)
     }
 }
 

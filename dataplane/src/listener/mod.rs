@@ -6,7 +6,8 @@ mod tests;
 use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::proxy::Proxy;
-use http::Response;
+use http::header::{CONNECTION, HeaderValue};
+use http::{Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -97,7 +98,15 @@ fn serve(
         hyper::service::service_fn(move |request| {
             first_request.cancel();
             let proxy = Arc::clone(&proxy);
-            async move { Ok::<Response<_>, Infallible>(proxy.serve(request).await) }
+            async move {
+                let is_h1 = request.version() <= Version::HTTP_11;
+                let mut response = Arc::clone(&proxy).serve(request).await;
+                // From the first stage of the drain on, so that no client reuses a connection that is about to close.
+                if is_h1 && proxy.drain.unready.is_cancelled() {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<Response<_>, Infallible>(response)
+            }
         })
     };
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();

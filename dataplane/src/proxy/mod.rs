@@ -69,6 +69,9 @@ impl Proxy {
         let (head, body) = request.into_parts();
         let family = Family::of_path(head.uri.path());
         let refuse = |reason, message: String| Refusal::new(reason, family, message);
+        if has_dot_segments(head.uri.path()) {
+            return Err(refuse(Reason::BadRequest, "the path must not contain . or .. segments".to_owned()));
+        }
 
         let tenant = authenticate(table, &head.headers, exchange).map_err(|(reason, text)| refuse(reason, text.into()))?;
         let mut body = Peeked::new(body);
@@ -113,6 +116,14 @@ impl Proxy {
         tracing::debug!(tenant = %tenant.label, route = %route.label, "refused by the requests limit");
         Err(Refusal::new(Reason::RequestsLimited, family, message).limited(decision))
     }
+}
+
+/// Whether an upstream could read the path as another one than routes are matched against (RFC 3986, section 5.2.4).
+fn has_dot_segments(path: &str) -> bool {
+    path.split(['/', '\\']).any(|segment| {
+        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
+        matches!(plain.as_str(), "." | "..") || plain.contains("%2f..") || plain.contains("%5c..")
+    })
 }
 
 /// Whose request this is, before a byte of its body is read.

@@ -68,12 +68,13 @@ impl Applier {
 
     /// Writes what `plan` names. An error leaves the index as it is; the shards that were written are no set without it.
     pub async fn apply(&self, wanted: &Prepared, plan: &Plan) -> Result<(), ApplyError> {
-        let pieces = plan.shards.iter().filter_map(|name| Some((name, wanted.pieces.get(name)?)));
-        futures::stream::iter(pieces)
-            .map(|(name, piece)| self.write(name, piece))
-            .buffer_unordered(CONCURRENCY)
-            .try_collect::<()>()
-            .await?;
+        let mut writes = Vec::with_capacity(plan.shards.len());
+        for name in &plan.shards {
+            if let Some(piece) = wanted.pieces.get(name) {
+                writes.push(self.write(name, piece));
+            }
+        }
+        futures::stream::iter(writes).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
         if let Some(index) = &plan.index {
             let text = serde_json::to_string(index).map_err(|_| ApplyError::Unprintable)?;
             let piece = Piece { kind: ShardKind::Config, text, hash: String::new() };

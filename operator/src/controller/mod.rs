@@ -21,12 +21,13 @@ use apply::{Applier, ApplyError};
 use build::{BuildError, Prepared, build};
 use kube::Client;
 use plan::plan;
-use relay_compile::{Compiled, compile};
+use relay_compile::{Compiled, ObjectKey, Verdict, compile};
 use resolve::{Resolved, resolve};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 use written::Written;
 
@@ -64,6 +65,15 @@ enum Done {
     Unchanged,
 }
 
+/// What a controller remembers between two reconciles.
+struct Course {
+    history: History,
+    /// When the newest set was first wanted.
+    started: Instant,
+    /// See [`Desired::measured`].
+    measured: bool,
+}
+
 /// Where and of what a controller writes.
 pub struct Scope<'a> {
     /// Namespace of the objects that it writes.
@@ -91,11 +101,12 @@ impl Controller {
     /// Reconciles until it is dropped.
     pub async fn run(&self) {
         self.complete().await;
-        let mut history = seed::seed(&self.written.take_found(), &self.stores);
+        let history = seed::seed(&self.written.take_found(), &self.stores);
+        let mut course = Course { history, started: Instant::now(), measured: false };
         let mut pause = PAUSES.0;
         loop {
             let started = Instant::now();
-            let outcome = self.reconcile(&mut history).await;
+            let outcome = self.reconcile(&mut course).await;
             self.metrics.reconcile_ms.observe(milliseconds(started.elapsed()));
             self.metrics.reconciles.with_label_values(&[label(&outcome)]).inc();
             let retry = match outcome {
@@ -143,38 +154,43 @@ impl Controller {
         }
     }
 
-    async fn reconcile(&self, history: &mut History) -> Result<Done, Trouble> {
+    async fn reconcile(&self, course: &mut Course) -> Result<Done, Trouble> {
         let started = Instant::now();
         let Resolved { inputs, unreadable } = resolve(&self.stores, &self.watched);
         let Compiled { snapshot, mut verdicts } = compile(&inputs);
         verdicts.extend(unreadable);
-        let verdicts = Arc::new(verdicts);
         let prepared = match build(&snapshot) {
             Ok(prepared) => prepared,
             Err(error) => {
-                // No revision: no proxy will ever say that it serves this set.
-                history.push("", digests(&snapshot));
-                let trouble = Some(error.to_string());
-                let desired = Desired { verdicts, history: history.clone(), trouble, started, changed: false };
-                self.desired.send_replace(Some(Arc::new(desired)));
+                course.history.push_unwritten(digests(&snapshot));
+                self.tell(course, Arc::new(verdicts), Some(error.to_string()));
                 return Err(error.into());
             }
         };
-        // Before the first proxy can have it: its answer must be understood.
-        history.push(&prepared.shards.revision, digests(&snapshot));
         let plan = plan(&prepared, &self.written.known(), unix_ms());
-        let changed = plan.index.is_some();
-        let desired = Desired { verdicts, history: history.clone(), trouble: None, started, changed };
-        self.desired.send_replace(Some(Arc::new(desired.clone())));
+        // The history knows the set before the first proxy can have it: its answer must be understood.
+        if course.wants_other(&prepared.shards.revision) {
+            (course.started, course.measured) = (started, plan.index.is_some());
+        }
+        course.history.push(&prepared.shards.revision, digests(&snapshot));
+        let verdicts = Arc::new(verdicts);
+        self.tell(course, Arc::clone(&verdicts), None);
         if plan.is_empty() {
             return Ok(Done::Unchanged);
         }
         if let Err(error) = self.write(&prepared, &plan, started).await {
-            let trouble = Some(error.to_string());
-            self.desired.send_replace(Some(Arc::new(Desired { trouble, ..desired })));
+            self.tell(course, verdicts, Some(error.to_string()));
             return Err(error.into());
         }
         Ok(Done::Written)
+    }
+
+    /// Tells the reporter what is wanted.
+    fn tell(&self, course: &Course, verdicts: Arc<BTreeMap<ObjectKey, Verdict>>, trouble: Option<String>) {
+        let Course { history, started, measured } = course;
+        let desired =
+            Desired { verdicts, history: history.clone(), trouble, started: *started, measured: *measured };
+        self.desired.send_replace(Some(Arc::new(desired)));
     }
 
     async fn write(&self, prepared: &Prepared, plan: &plan::Plan, started: Instant) -> Result<(), ApplyError> {
@@ -184,6 +200,12 @@ impl Controller {
         let took_ms = milliseconds(started.elapsed());
         info!(revision, shards, sequence = plan.index.as_ref().map(|index| index.sequence), took_ms, "written");
         Ok(())
+    }
+}
+
+impl Course {
+    fn wants_other(&self, revision: &str) -> bool {
+        self.history.newest().is_none_or(|newest| &*newest.revision != revision)
     }
 }
 

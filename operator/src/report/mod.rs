@@ -22,8 +22,8 @@ pub struct Desired {
     pub history: History,
     /// Why the wanted set is not in the cluster, where it could not be written.
     pub trouble: Option<String>,
-    /// When writing it began.
+    /// When the wanted set was first wanted.
     pub started: Instant,
-    /// Whether it differs from the set that was in the cluster before.
-    pub changed: bool,
+    /// Whether the time until every proxy serves it tells something: not where the set was there before.
+    pub measured: bool,
 }

@@ -118,12 +118,11 @@ impl Reporter {
             count(&mut counts, verdict, &target);
             waiting |= sight.settling && target.pending();
             if differs(&sight, &found, verdict, &target) {
-                writes.push(key);
+                writes.push(self.write(latest, key));
             }
         }
         self.publish(&counts);
         self.own().retain(|key, _| desired.verdicts.contains_key(key));
-        let writes = writes.into_iter().map(|key| self.write(latest, key));
         let outcomes: Vec<Outcome> = futures::stream::iter(writes).buffer_unordered(CONCURRENCY).collect().await;
         if outcomes.contains(&Outcome::Again) {
             return Some(Instant::now() + RETRY);
@@ -143,7 +142,7 @@ impl Reporter {
     fn measure(&self, sight: &Sight, confirmed: &mut Option<Instant>) {
         let desired = &sight.desired;
         let Some(newest) = desired.history.newest() else { return };
-        if desired.changed && *confirmed != Some(desired.started) && sight.fleet.all_at(&newest.revision) {
+        if desired.measured && *confirmed != Some(desired.started) && sight.fleet.all_at(&newest.revision) {
             *confirmed = Some(desired.started);
             self.metrics.ack_ms.observe(milliseconds(desired.started.elapsed()));
         }

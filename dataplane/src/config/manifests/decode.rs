@@ -84,8 +84,6 @@ fn fault(mut path: Vec<Step>, error: &str) -> Fault {
         mismatch(kind_of(found), expected)
     } else if said.starts_with("invalid value: ") {
         format!("must be {}", wanted(expected))
-    } else if said.starts_with("data did not match any variant") {
-        "must be a number, or a text such as 10Mi".to_owned()
     } else {
         "this value can't be understood".to_owned()
     };
@@ -114,6 +112,8 @@ fn wanted(expected: &str) -> &str {
         // A struct, or an enum's text.
         other if other.starts_with("struct ") => "a mapping",
         other if other.starts_with("enum ") || other.starts_with("string or") => "a text",
+        // Types that say themselves what they want.
+        other if other.starts_with("a ") || other.starts_with("an ") => other,
         _ => "something else",
     }
 }

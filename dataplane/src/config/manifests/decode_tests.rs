@@ -47,7 +47,7 @@ fn faults_name_the_field_and_the_cure() {
         assert_eq!(said(&format!("{{{MATCHES}, backends: [{{{backend}}}]}}")), expected, "{backend}");
     }
     let rest = format!("{MATCHES}, backends: []");
-    assert_eq!(said(&format!("{{{rest}, body: {{max: [1]}}}}")), "spec.body.max: must be a number, or a text such as 10Mi");
+    assert_eq!(said(&format!("{{{rest}, body: {{max: [1]}}}}")), "spec.body.max: must be a size in bytes, such as 10Mi or 1048576, not a list");
     assert_eq!(said("7"), "spec: must be a mapping, not a number");
 }
 

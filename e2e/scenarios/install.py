@@ -1,0 +1,87 @@
+"""Installs what is tested: both charts, the quickstart, and two more providers. Fine to repeat on a cluster that has them."""
+
+import os
+import time
+
+import yaml
+
+import figures
+import manifests
+from command import TOP, helm, kubectl
+
+NAMESPACE = "stream-relay"
+DEMO = "relay-demo"
+PROVIDERS = "relay-providers"
+CHARTS = TOP / "charts"
+CRDS = ("relayroutes.stream-relay.dev", "relaytenants.stream-relay.dev")
+
+
+def values():
+    """The chart's values. RELAY_VALUES names a file that is put over them, for clusters with other images."""
+    names = {"operator": "operator", "proxy": "proxy", "redis": "redis"}
+    # Tags stay the same when an image changes: the digests that e2e/images tells restart what is out of date.
+    digests = dict(pair.split("=") for pair in os.environ.get("RELAY_IMAGE_DIGESTS", "").split())
+    stamped = {component: {"stream-relay.dev/image": digests.get(component, "unknown")} for component in names}
+    return {
+        "image": {component: {"repository": f"relay.test/{name}", "tag": "1"} for component, name in names.items()},
+        "operator": {"replicas": 2, "podAnnotations": stamped["operator"]},
+        "proxy": {"replicas": 3, "podAnnotations": stamped["proxy"]},
+        "redis": {"bundled": {"enabled": True, "podAnnotations": stamped["redis"]}},
+    }
+
+
+def upgrade(release, chart, settings, **options):
+    """`helm upgrade --install` of a chart in this checkout."""
+    extra = ["--values", os.environ["RELAY_VALUES"]] if release == NAMESPACE and os.environ.get("RELAY_VALUES") else []
+    helm(
+        "upgrade", "--install", release, CHARTS / chart, "--namespace", NAMESPACE, "--values", "-", *extra,
+        stdin=yaml.safe_dump(settings), **options,
+    )
+
+
+def charts(**more):
+    """Both charts, and waits until all of it runs."""
+    kubectl("apply", "-f", "-", stdin=yaml.safe_dump(manifests.namespace(NAMESPACE)))
+    upgrade("stream-relay-crds", "stream-relay-crds", {})
+    kubectl("wait", "--for=condition=Established", "--timeout=30s", *[f"crd/{name}" for name in CRDS])
+    upgrade(NAMESPACE, "stream-relay", values() | more)
+    for component in ("redis", "proxy", "operator"):
+        rolled_out(NAMESPACE, f"stream-relay-{component}")
+
+
+def rolled_out(namespace, deployment, within=90):
+    """Waits for a rollout; what hinders it is told."""
+    status = ("rollout", "status", f"deployment/{deployment}", f"--timeout={within}s", "-n", namespace)
+    done = kubectl(*status, check=False, within=within + 10)
+    if done.returncode != 0:
+        pods = kubectl("get", "pods", "-n", namespace, "-o", "wide", check=False).stdout
+        events = kubectl("get", "events", "-n", namespace, "--sort-by=.lastTimestamp", check=False).stdout.splitlines()[-15:]
+        logs = kubectl("logs", "-n", namespace, f"deployment/{deployment}", "--tail=15", check=False)
+        cure = "(ErrImageNeverPull, ImagePullBackOff: run e2e/images first)" if "Image" in pods else ""
+        raise AssertionError(
+            f"{namespace}/{deployment} is not rolled out after {within} s {cure}\n{done.stdout}{done.stderr}\n{pods}\n"
+            + "\n".join(events) + f"\n{logs.stdout}{logs.stderr}"
+        )
+
+
+def quickstart():
+    """`kubectl apply -f deploy/quickstart`, as its README says."""
+    old = kubectl("get", "deployment", "provider", "-n", DEMO, "--ignore-not-found", "-o", "name").stdout
+    begun = time.monotonic()
+    kubectl("apply", "-f", manifests.QUICKSTART)
+    if old:  # from an earlier run on this cluster, perhaps with an older image
+        kubectl("rollout", "restart", "deployment/provider", "-n", DEMO)
+    rolled_out(DEMO, "provider")
+    kubectl("wait", "--for=condition=Ready", "relayroute,relaytenant", "--all", "-n", DEMO, "--timeout=60s", within=70)
+    figures.say("kubectl apply -f deploy/quickstart until all is Ready", f"{time.monotonic() - begun:.1f} s")
+
+
+def providers(names):
+    """Further providers, which say their names."""
+    documents = [manifests.namespace(PROVIDERS)]
+    for name in names:
+        documents += manifests.provider(PROVIDERS, name)
+    kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(documents))
+    kubectl("rollout", "restart", *[f"deployment/{name}" for name in names], "-n", PROVIDERS)
+    for name in names:
+        rolled_out(PROVIDERS, name)
