@@ -6,12 +6,16 @@ use relay_compile::ObjectKey;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The revision that a pod last said it serves: pod uid to revision.
-pub type Acks = BTreeMap<String, String>;
+/// What pods said when they were asked last: pod uid to revision, `None` where there was no answer. A pod that was never asked is absent.
+pub type Acks = BTreeMap<String, Option<String>>;
 
-/// The ready proxies, each with the set that it serves; `None` where it has not said, or says a revision that is not remembered.
+/// The ready proxies.
 #[derive(Clone, Debug, Default)]
-pub struct Fleet(Vec<Option<Arc<Entry>>>);
+pub struct Fleet {
+    /// The set that each of them serves; `None` where it has not said, or says a revision that is not remembered.
+    sets: Vec<Option<Arc<Entry>>>,
+    asked: bool,
+}
 
 /// How far an object is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,25 +29,32 @@ pub struct Serving {
 impl Fleet {
     /// A pod that is ready and has not acknowledged anything counts as ready and not serving.
     pub fn new<'a>(pods: impl IntoIterator<Item = &'a ProxyPod>, acks: &Acks, history: &History) -> Self {
-        let ready = pods.into_iter().filter(|pod| pod.ready);
-        Self(ready.map(|pod| history.of(acks.get(&pod.uid)?).map(Arc::clone)).collect())
+        let ready: Vec<_> = pods.into_iter().filter(|pod| pod.ready).map(|pod| acks.get(&pod.uid)).collect();
+        let set = |answer: &Option<&Option<String>>| history.of(answer.as_ref()?.as_ref()?).map(Arc::clone);
+        Self { sets: ready.iter().map(set).collect(), asked: ready.iter().all(Option::is_some) }
     }
 
     /// Counts for one object that is wanted with `digest`.
     pub fn serving(&self, key: &ObjectKey, digest: Digest) -> Serving {
         let serves = |entry: &Entry| entry.object(key).is_some_and(|standing| standing.digest == digest);
-        let serving = self.0.iter().flatten().filter(|entry| serves(entry)).count();
-        Serving { ready: count(self.0.len()), serving: count(serving) }
+        let serving = self.sets.iter().flatten().filter(|entry| serves(entry)).count();
+        Serving { ready: count(self.sets.len()), serving: count(serving) }
     }
 
     /// How many proxies are ready.
     pub fn ready(&self) -> u32 {
-        count(self.0.len())
+        count(self.sets.len())
+    }
+
+    /// Whether every ready proxy was asked. Until then its silence proves nothing, neither that it serves a set nor that it does not.
+    pub fn asked(&self) -> bool {
+        self.asked
     }
 
     /// Whether there are ready proxies and each of them serves the set of `revision`.
     pub fn all_at(&self, revision: &str) -> bool {
-        !self.0.is_empty() && self.0.iter().all(|entry| entry.as_ref().is_some_and(|entry| &*entry.revision == revision))
+        let serves = |set: &Option<Arc<Entry>>| set.as_ref().is_some_and(|entry| &*entry.revision == revision);
+        !self.sets.is_empty() && self.sets.iter().all(serves)
     }
 }
 

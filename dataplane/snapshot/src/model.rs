@@ -232,6 +232,6 @@ impl KeyDigest {
 
 impl fmt::Debug for KeyDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyDigest").field("name", &self.name).field("id", &self.id()).finish()
+        f.debug_struct("KeyDigest").field("name", &self.name).field("id", &self.id()).finish_non_exhaustive()
     }
 }

@@ -7,7 +7,7 @@ use crate::programmed::Acks;
 use poll::{HttpClient, Poll, client, poll};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
@@ -27,9 +27,9 @@ pub struct Acknowledged {
 }
 
 impl Acknowledged {
-    /// Pod uid to revision.
+    /// What the pods said last.
     pub fn acks(&self) -> Acks {
-        self.acks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().clone()
     }
 
     /// Ends the pauses of all followers: a new set was written. Followers that wait for an answer need no hurry, it comes by itself.
@@ -37,13 +37,18 @@ impl Acknowledged {
         self.hurry.notify_waiters();
     }
 
-    fn set(&self, uid: &str, revision: Option<&str>) -> bool {
-        let mut acks = self.acks.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = match revision {
-            Some(revision) => acks.insert(uid.to_owned(), revision.to_owned()),
-            None => acks.remove(uid),
-        };
-        before.as_deref() != revision
+    /// Notes an answer, or that there was none; true when it differs from the one before.
+    fn note(&self, uid: &str, revision: Option<&str>) -> bool {
+        let answer = revision.map(str::to_owned);
+        self.lock().insert(uid.to_owned(), answer.clone()) != Some(answer)
+    }
+
+    fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Acks> {
+        self.acks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -66,7 +71,7 @@ pub async fn follow(stores: Arc<Stores>, acknowledged: Arc<Acknowledged>, port: 
             let stays = wanted.get(&**uid).is_some_and(|(address, _)| *address == follower.address);
             if !stays {
                 follower.task.abort();
-                acknowledged.set(uid, None);
+                acknowledged.forget(uid);
             }
             stays
         });
@@ -131,7 +136,7 @@ impl One {
     }
 
     fn note(&self, revision: Option<&str>) {
-        if self.acknowledged.set(&self.uid, revision) {
+        if self.acknowledged.note(&self.uid, revision) {
             debug!(proxy = self.name, revision, "serves");
             self.stores.wakes.report.notify_one();
         }

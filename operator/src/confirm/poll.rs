@@ -15,8 +15,8 @@ use tokio::time::timeout;
 pub(super) const WAIT: Duration = Duration::from_secs(10);
 /// A proxy that is not there is noticed after this long.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// An answer comes at the latest this long after [`WAIT`].
-const MARGIN: Duration = Duration::from_secs(5);
+/// How long an answer may take, beyond the time that the proxy was asked to wait.
+const MARGIN: Duration = Duration::from_secs(3);
 /// An answer is some 60 bytes.
 const BODY_MAX: usize = 4096;
 /// A revision is 12 characters; another text of at most this length is one that is not known.
@@ -48,7 +48,8 @@ pub(super) fn client() -> HttpClient {
 
 /// Asks. With `after` the answer comes when the revision is another, or after [`WAIT`]; without it at once.
 pub(super) async fn poll(client: &HttpClient, address: SocketAddr, after: Option<&str>) -> Poll {
-    match timeout(WAIT + MARGIN, ask(client, address, after)).await {
+    let wait = if after.is_some() { WAIT } else { Duration::ZERO };
+    match timeout(wait + MARGIN, ask(client, address, after)).await {
         Ok(Ok(revision)) => Poll::Serves(revision),
         Ok(Err(error)) => Poll::Failed(error),
         Err(_) => Poll::Failed("no answer in time".to_owned()),

@@ -4,7 +4,6 @@ use crate::history::{History, digests};
 use crate::report::status::Status;
 use crate::stores::Stores;
 use relay_compile::{Kind, ObjectKey};
-use relay_crds::condition;
 use relay_snapshot::Index;
 use relay_snapshot::shards::{INDEX_NAME, assemble};
 use std::collections::BTreeMap;
@@ -33,7 +32,7 @@ fn since(stores: &Stores, key: &ObjectKey) -> Option<String> {
             (watched.generation, Status::Tenant(watched.object.as_ref().ok()?.status.clone()?))
         }
     };
-    let served = status.condition(condition::PROGRAMMED)?.status == "True" && status.observed_generation() == generation;
+    let served = status.served() && status.observed_generation() == generation;
     status.revision().filter(|_| served).map(str::to_owned)
 }
 

@@ -254,16 +254,19 @@ fn count(counts: &mut Counts, verdict: &Verdict, target: &Status) {
     }
 }
 
-/// Whether `target` is to be written. Not where a newer generation waits for its verdict, and not merely to tell how far a young set got.
+/// Whether `target` is to be written. Not where a newer generation waits for its verdict, not merely to tell how far a young set got, and not to take
+/// back that an object is served before the proxies were asked (a new leader has asked none).
 fn differs(sight: &Sight, found: &Found, verdict: &Verdict, target: &Status) -> bool {
     if found.generation != verdict.generation {
         return false;
     }
-    let told = |previous: &Status| previous.pending() && previous.observed_generation() == verdict.generation;
-    if sight.settling && target.pending() && found.previous.as_ref().is_some_and(told) {
-        return false;
-    }
-    found.previous.as_ref() != Some(target)
+    let current = |previous: &&Status| previous.observed_generation() == verdict.generation;
+    let hold = match found.previous.as_ref().filter(current) {
+        Some(previous) if previous.served() && target.lags() => !sight.fleet.asked(),
+        Some(previous) if previous.pending() && target.pending() => sight.settling,
+        _ => false,
+    };
+    !hold && found.previous.as_ref() != Some(target)
 }
 
 /// Times in statuses are whole seconds.

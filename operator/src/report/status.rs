@@ -64,9 +64,23 @@ impl Status {
         self.conditions().iter().find(|condition| condition.type_ == type_)
     }
 
-    /// Whether it says that the object is being programmed.
+    fn programmed_by(&self, reasons: &[&str]) -> bool {
+        self.condition(condition::PROGRAMMED).is_some_and(|programmed| reasons.contains(&programmed.reason.as_str()))
+    }
+
+    /// Whether it says that every ready proxy serves the object.
+    pub fn served(&self) -> bool {
+        self.programmed_by(&[reason::PROGRAMMED])
+    }
+
+    /// Whether it says that the object is on its way to the proxies.
     pub fn pending(&self) -> bool {
-        self.condition(condition::PROGRAMMED).is_some_and(|programmed| programmed.reason == reason::PENDING)
+        self.programmed_by(&[reason::PENDING])
+    }
+
+    /// Whether it says that there are ready proxies without the object.
+    pub fn lags(&self) -> bool {
+        self.programmed_by(&[reason::PENDING, reason::PARTIALLY_PROGRAMMED])
     }
 
     /// The body of a merge patch that makes an object's status this one. What is absent here is removed there.
