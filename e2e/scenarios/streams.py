@@ -2,7 +2,6 @@
 
 import hashlib
 import threading
-import time
 
 import httpx
 
@@ -86,7 +85,3 @@ class Speech(Stream):
         """Its end is good and its bytes are those that the provider makes."""
         assert hashlib.sha256(self.finished(within)).hexdigest() == audio_sha256(self.length)
 
-
-def sleep_until(moment):
-    """Sleeps until a moment of the monotonic clock: to keep a rate."""
-    time.sleep(max(0.0, moment - time.monotonic()))

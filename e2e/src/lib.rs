@@ -1,3 +1,4 @@
-//! What the scenario tests, the benchmarks and `make run` share: so far the fake provider.
+//! What the scenario tests, the benchmarks and `make run` share: the fake provider, and the parts of the benchmark.
 
+pub mod bench;
 pub mod provider;

@@ -108,7 +108,8 @@ fn watch(target: &Path, mode: RecursiveMode, signal: Arc<Signal>) -> notify::Res
         match event {
             Ok(event) if is_reading(event.kind) => return,
             Ok(event) => {
-                let gone = matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(notify::event::ModifyKind::Name(_)));
+                let gone =
+                    matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(notify::event::ModifyKind::Name(_)));
                 if event.need_rescan() || (gone && event.paths.contains(&root)) {
                     signal.broken.store(true, Ordering::Release);
                 }

@@ -116,7 +116,8 @@ fn read_file(folder: &Path, object: &str) -> Result<Option<String>, MountError> 
 /// Reads `dir` now and at every change, and hands each new set to `sink`. Ends with `shutdown`.
 pub async fn run(dir: PathBuf, sink: Sink, shutdown: CancellationToken) {
     // The watch stands before the first read, so that nothing is lost between the two.
-    let Some(mut changes) = shutdown.run_until_cancelled(Changes::of(dir.clone(), RecursiveMode::NonRecursive)).await else {
+    let Some(mut changes) = shutdown.run_until_cancelled(Changes::of(dir.clone(), RecursiveMode::NonRecursive)).await
+    else {
         return;
     };
     let mut offered = None;
@@ -128,10 +129,12 @@ pub async fn run(dir: PathBuf, sink: Sink, shutdown: CancellationToken) {
                 offered = Some(update.sequence);
                 sink.offer(Source::Mount, update);
             }
-            Ok(Err(error)) => match error.outcome() {
-                Some(outcome) => sink.reject(Source::Mount, outcome, &error),
-                None => debug!("{error}"),
-            },
+            Ok(Err(error)) => {
+                debug!("{error}");
+                if let Some(outcome) = error.outcome() {
+                    sink.reject(Source::Mount, outcome, &error);
+                }
+            }
             // Only a runtime that is shutting down drops the task.
             Err(_) => return,
         }

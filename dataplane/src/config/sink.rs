@@ -156,6 +156,8 @@ impl Sink {
                     State { sequence: Some(sequence), revision: revision.clone(), complaints: BTreeSet::default() };
                 info!(source = source.name(), %revision, sequence, "configuration taken");
             }
+            // A folder that was put back as it was: its next fault is a new one.
+            Outcome::Unchanged if source == Source::Manifests => state.complaints.clear(),
             // The index that the API server holds is the truth; only its writer can have gone back.
             Outcome::Stale if source == Source::Watch => {
                 let held = state.sequence.unwrap_or_default();
@@ -165,7 +167,9 @@ impl Sink {
                     &format_args!("its sequence {sequence} is lower than {held}, which is served"),
                 );
             }
-            _ => debug!(source = source.name(), %revision, sequence, result = outcome.name(), "configuration not taken"),
+            _ => {
+                debug!(source = source.name(), %revision, sequence, result = outcome.name(), "configuration not taken");
+            }
         }
         outcome
     }

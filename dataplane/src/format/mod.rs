@@ -74,6 +74,15 @@ impl Format {
         }
     }
 
+    /// Whether the stream ended although the last event, which is not whole, lacks its blank line: where clients take it all the same.
+    pub fn ends_in(self, tail: &[u8]) -> bool {
+        match self {
+            Self::OpenAIChat => openai::ends_in(tail),
+            // Clients discard it without the blank line, and miss it.
+            Self::AnthropicMessages | Self::OpenAISpeech | Self::AzureSpeech | Self::Opaque => false,
+        }
+    }
+
     /// Whether an event stream of this format has an end of its own, so that its absence means that it was cut.
     pub const fn has_terminal(self) -> bool {
         matches!(self, Self::OpenAIChat | Self::AnthropicMessages)
@@ -104,8 +113,8 @@ impl Family {
     }
 }
 
-/// Whether `needle` starts a line of `events`.
+/// Whether `needle` starts a line of `events`. A byte order mark before the first line does not count (WHATWG HTML, "Parsing an event stream").
 fn starts_a_line(events: &[u8], needle: &[u8]) -> bool {
     memchr::memmem::find_iter(events, needle)
-        .any(|at| at == 0 || events.get(at - 1).is_some_and(|before| matches!(before, b'\n' | b'\r')))
+        .any(|at| matches!(&events[..at], [] | [.., b'\n' | b'\r'] | [0xEF, 0xBB, 0xBF]))
 }

@@ -13,6 +13,12 @@ pub(super) fn scan(events: &[u8], seen: &mut Seen) {
     seen.error |= starts_a_line(events, br#"data: {"error""#) || starts_a_line(events, br#"data:{"error""#);
 }
 
+/// `data: [DONE]` ends a stream also where the blank line behind it is missing: SDKs stop at the line (tried).
+pub(super) fn ends_in(tail: &[u8]) -> bool {
+    let last = tail.trim_ascii_end().rsplit(|byte| matches!(byte, b'\n' | b'\r')).next();
+    matches!(last, Some(b"data: [DONE]" | b"data:[DONE]"))
+}
+
 /// SDKs raise `APIError` for an event with a top-level `error` object. No `[DONE]` behind it: the stream did not end well.
 pub(super) fn failure_event(reason: Reason, message: &str) -> Bytes {
     Bytes::from(format!("data: {}\n\n", error(reason, message)))

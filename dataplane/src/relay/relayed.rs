@@ -19,6 +19,8 @@ pub struct Relayed {
     seen: Seen,
     exchange: Exchange,
     finished: bool,
+    /// The framing breaks off at the next poll.
+    aborting: bool,
 }
 
 /// What the client still gets at the end.
@@ -34,11 +36,14 @@ impl Relayed {
     /// `as_events`: the body is an event stream that may be cut at event boundaries.
     pub fn new(source: Guarded, format: Format, as_events: bool, exchange: Exchange) -> Self {
         let events = as_events.then(EventSplitter::default);
-        Self { source, format, events, seen: Seen::default(), exchange, finished: false }
+        Self { source, format, events, seen: Seen::default(), exchange, finished: false, aborting: false }
     }
 
     /// The next piece for the client.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Aborted>>> {
+        if std::mem::take(&mut self.aborting) {
+            return Poll::Ready(Some(Err(Aborted)));
+        }
         while !self.finished {
             let fault = match ready!(self.source.poll(cx)) {
                 Some(Ok(bytes)) => {
@@ -54,7 +59,12 @@ impl Relayed {
             };
             self.finished = true;
             match self.settle(fault) {
-                Last::Abort => return Poll::Ready(Some(Err(Aborted))),
+                Last::Abort => {
+                    // hyper throws away what it has not written when a body fails, be it the head, and writes when a body has nothing for now.
+                    self.aborting = true;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Last::Clean(bytes) if !bytes.is_empty() => return Poll::Ready(Some(Ok(bytes))),
                 Last::Clean(_) => {}
             }
@@ -64,10 +74,11 @@ impl Relayed {
 
     fn pass(&mut self, bytes: Bytes) -> Bytes {
         let Some(events) = &mut self.events else { return bytes };
+        let inside = !events.is_at_boundary();
         let out = events.push(bytes);
-        if !out.is_empty() {
-            self.format.scan(&out, &mut self.seen);
-        }
+        // The rest of an event that was too long to hold begins in the middle of a line.
+        let lines = if inside { behind_a_line(&out) } else { &out };
+        self.format.scan(lines, &mut self.seen);
         out
     }
 
@@ -78,8 +89,8 @@ impl Relayed {
         };
         let tail = events.take_tail();
         let at_boundary = events.is_at_boundary();
-        // The end of a format may lack its blank line: clients take it all the same.
-        self.format.scan(&tail, &mut self.seen);
+        // An event that broke off says nothing, since clients discard it; but some ends count without their blank line.
+        self.seen.terminal |= at_boundary && self.format.ends_in(&tail);
         if self.seen.terminal || (fault.is_none() && !self.format.has_terminal()) {
             // An upstream that breaks off behind its own end gave all that there was.
             let end = if self.seen.error { StreamEnd::UpstreamError } else { StreamEnd::Complete };
@@ -117,7 +128,7 @@ impl Relayed {
 
     /// As [`http_body::Body::is_end_stream`].
     pub(super) fn is_end_stream(&self) -> bool {
-        self.finished || (self.events.is_none() && self.source.is_end_stream())
+        (self.finished && !self.aborting) || (self.events.is_none() && self.source.is_end_stream())
     }
 
     /// As [`http_body::Body::size_hint`]: known only where nothing can be added.
@@ -131,10 +142,17 @@ impl Drop for Relayed {
         if self.exchange.has_ended() {
             return;
         }
-        // A body of known length is dropped after its last byte; and a client that has its format's end may hang up at once.
-        if self.seen.terminal || self.is_end_stream() {
-            let end = if self.seen.error { StreamEnd::UpstreamError } else { StreamEnd::Complete };
-            self.exchange.end(end);
+        if self.seen.error {
+            // SDKs hang up at the error event, without waiting for the end.
+            self.finish(StreamEnd::UpstreamError, Some(Reason::UpstreamError), Last::Abort);
+        } else if self.seen.terminal || self.is_end_stream() {
+            // A body of known length is dropped after its last byte; and a client that has its format's end may hang up at once.
+            self.exchange.end(StreamEnd::Complete);
         }
     }
+}
+
+/// What stands behind the first line end.
+fn behind_a_line(bytes: &[u8]) -> &[u8] {
+    memchr::memchr2(b'\n', b'\r', bytes).and_then(|at| bytes.get(at + 1..)).unwrap_or_default()
 }

@@ -19,6 +19,8 @@ use crate::table::Origin;
 use connection::Connection;
 use http::{Request, Response};
 use pool::Pool;
+use std::error::Error;
+use std::io;
 use std::sync::Arc;
 
 /// Why an upstream did not give an answer, or not the whole of it.
@@ -53,7 +55,10 @@ impl UpstreamError {
 
 impl From<hyper::Error> for UpstreamError {
     fn from(error: hyper::Error) -> Self {
-        if error.is_parse() { Self::Protocol } else { Self::Reset }
+        // A broken chunk is an error of the decoder, with the kind `InvalidInput` or `InvalidData`; a broken connection has other kinds.
+        let kind = error.source().and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
+        let is_broken = matches!(kind, Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData));
+        if error.is_parse() || is_broken { Self::Protocol } else { Self::Reset }
     }
 }
 

@@ -81,6 +81,8 @@ impl ScriptBody {
             self.end(Ended::Aborted);
             if last.reset {
                 self.control.reset();
+                // Who asks again before the connection is gone must not take this for the body's end.
+                self.last = Some(last);
                 return Some(Poll::Pending);
             }
             return Some(Poll::Ready(Some(Err(CutOff))));

@@ -102,3 +102,17 @@ fn digests_differ_by_what_is_secret_too() {
     assert_eq!(of(route.clone()), of(route.clone()));
     assert_ne!(of(route), of(rotated));
 }
+
+#[test]
+fn a_set_that_can_not_be_written_is_wanted_and_leaves_no_trace() {
+    let mut history = History::default();
+    history.push("r1", set(&[("a", 1), ("b", 1)]));
+    history.push_unwritten(set(&[("a", 2), ("b", 1)]));
+    history.push_unwritten(set(&[("a", 3), ("b", 1)]));
+    assert_eq!(history.newest().unwrap().object(&key("a")).unwrap().digest, Digest(3));
+    assert_eq!(since(&history, "b"), "r1");
+    assert!(history.of(UNWRITTEN).is_none(), "no proxy can serve it");
+    history.push("r2", set(&[("a", 3), ("b", 1)]));
+    assert_eq!((since(&history, "a"), since(&history, "b")), ("r2".into(), "r1".into()));
+    assert_eq!(history.0.len(), 2);
+}

@@ -274,3 +274,6 @@ fn now() -> Time {
     let now = Timestamp::now();
     Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
 }
+
+#[cfg(test)]
+mod tests;

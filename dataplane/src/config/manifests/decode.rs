@@ -50,16 +50,13 @@ fn unknown(path: Vec<Step>, known: &str) -> Fault {
 
 /// A path as it is written in messages of the API server.
 pub(super) fn field(path: &[Step]) -> String {
-    let mut text = String::new();
-    for step in path {
-        match step {
-            Step::Index(index) => text.push_str(&format!("[{index}]")),
-            Step::Key(key) if key.contains(['.', '[', '"']) => text.push_str(&format!("[\"{key}\"]")),
-            Step::Key(key) if text.is_empty() => text.push_str(key),
-            Step::Key(key) => text.push_str(&format!(".{key}")),
-        }
-    }
-    text
+    let part = |(position, step): (usize, &Step)| match step {
+        Step::Index(index) => format!("[{index}]"),
+        Step::Key(key) if key.contains(['.', '[', '"']) => format!("[\"{key}\"]"),
+        Step::Key(key) if position == 0 => key.clone(),
+        Step::Key(key) => format!(".{key}"),
+    };
+    path.iter().enumerate().map(part).collect()
 }
 
 fn step(segment: &Segment) -> Option<Step> {

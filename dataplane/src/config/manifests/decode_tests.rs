@@ -3,7 +3,8 @@ use super::*;
 use relay_crds::{RelayRoute, RelayTenant};
 
 fn route(spec: &str) -> Result<RelayRoute, Fault> {
-    let text = format!("apiVersion: stream-relay.dev/v1alpha1\nkind: RelayRoute\nmetadata: {{name: a}}\nspec: {spec}\n");
+    let text =
+        format!("apiVersion: stream-relay.dev/v1alpha1\nkind: RelayRoute\nmetadata: {{name: a}}\nspec: {spec}\n");
     object(&parse(&text).unwrap()[0])
 }
 
@@ -26,28 +27,55 @@ fn a_whole_object_is_read_and_its_status_left_out() {
 #[test]
 fn faults_name_the_field_and_the_cure() {
     for (spec, expected) in [
-        ("{matches: [], backend: []}", "spec.backend: unknown field; the fields here are tenants, matches, backends, timeouts, body"),
+        (
+            "{matches: [], backend: []}",
+            "spec.backend: unknown field; the fields here are tenants, matches, backends, timeouts, body",
+        ),
         ("{matches: []}", "spec.backends: this field is required"),
-        ("{matches: [{path: {prefx: /v1}}], backends: []}", "spec.matches[0].path.prefx: unknown field; the fields here are prefix, exact"),
+        (
+            "{matches: [{path: {prefx: /v1}}], backends: []}",
+            "spec.matches[0].path.prefx: unknown field; the fields here are prefix, exact",
+        ),
         ("{matches: [{methods: [GET]}], backends: []}", "spec.matches[0].path: this field is required"),
         ("{matches: {path: x}, backends: []}", "spec.matches: must be a list, not a mapping"),
         ("{matches: [{path: /v1}], backends: []}", "spec.matches[0].path: must be a mapping, not a text"),
-        ("{matches: [{path: {prefix: 1}}], backends: []}", "spec.matches[0].path.prefix: must be a text, not a number: put it in quotes"),
-        ("{matches: [{path: {prefix: yes}}], backends: []}", "spec.matches[0].path.prefix: must be a text, not true or false: put it in quotes"),
-        ("{matches: [{path: {prefix: /, exact: [x]}}], backends: []}", "spec.matches[0].path.exact: must be a text, not a list"),
+        (
+            "{matches: [{path: {prefix: 1}}], backends: []}",
+            "spec.matches[0].path.prefix: must be a text, not a number: put it in quotes",
+        ),
+        (
+            "{matches: [{path: {prefix: yes}}], backends: []}",
+            "spec.matches[0].path.prefix: must be a text, not true or false: put it in quotes",
+        ),
+        (
+            "{matches: [{path: {prefix: /, exact: [x]}}], backends: []}",
+            "spec.matches[0].path.exact: must be a text, not a list",
+        ),
     ] {
         assert_eq!(said(spec), expected, "{spec}");
     }
     for (backend, expected) in [
-        ("name: a, provider: Open", "spec.backends[0].provider: Open is none of OpenAI, Anthropic, SiliconFlow, AzureSpeech, Custom"),
+        (
+            "name: a, provider: Open",
+            "spec.backends[0].provider: Open is none of OpenAI, Anthropic, SiliconFlow, AzureSpeech, Custom",
+        ),
         ("name: a, provider: 7", "spec.backends[0].provider: must be a text, not a number: put it in quotes"),
-        ("name: a, provider: OpenAI, allowPlaintext: 'yes'", "spec.backends[0].allowPlaintext: must be true or false, not a text"),
-        ("name: a, provider: OpenAI, credential: {secretRef: sk-canary}", "spec.backends[0].credential.secretRef: must be a mapping, not a text"),
+        (
+            "name: a, provider: OpenAI, allowPlaintext: 'yes'",
+            "spec.backends[0].allowPlaintext: must be true or false, not a text",
+        ),
+        (
+            "name: a, provider: OpenAI, credential: {secretRef: sk-canary}",
+            "spec.backends[0].credential.secretRef: must be a mapping, not a text",
+        ),
     ] {
         assert_eq!(said(&format!("{{{MATCHES}, backends: [{{{backend}}}]}}")), expected, "{backend}");
     }
     let rest = format!("{MATCHES}, backends: []");
-    assert_eq!(said(&format!("{{{rest}, body: {{max: [1]}}}}")), "spec.body.max: must be a size in bytes, such as 10Mi or 1048576, not a list");
+    assert_eq!(
+        said(&format!("{{{rest}, body: {{max: [1]}}}}")),
+        "spec.body.max: must be a size in bytes, such as 10Mi or 1048576, not a list"
+    );
     assert_eq!(said("7"), "spec: must be a mapping, not a number");
 }
 
@@ -62,8 +90,14 @@ fn numbers_out_of_range_and_odd_metadata_are_told() {
     for amount in ["-1", "99999999999"] {
         assert_eq!(tenant(&limits(amount), "{}"), "spec.limits.requests.amount: must be a whole number from 0");
     }
-    assert_eq!(tenant(&limits("1.5"), "{}"), "spec.limits.requests.amount: must be a whole number from 0, not a number");
-    assert_eq!(tenant("{apiKeys: []}", "{labels: {a.b/c: 1}}"), "metadata.labels[\"a.b/c\"]: must be a text, not a number: put it in quotes");
+    assert_eq!(
+        tenant(&limits("1.5"), "{}"),
+        "spec.limits.requests.amount: must be a whole number from 0, not a number"
+    );
+    assert_eq!(
+        tenant("{apiKeys: []}", "{labels: {a.b/c: 1}}"),
+        "metadata.labels[\"a.b/c\"]: must be a text, not a number: put it in quotes"
+    );
 }
 
 #[test]

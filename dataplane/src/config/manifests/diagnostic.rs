@@ -99,13 +99,20 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// All of them with an empty line between, and their number at the end.
+/// Nobody reads more at once.
+const RENDERED_MAX: usize = 100;
+
+/// The first 100 of them with an empty line between, errors before warnings, and their number at the end.
 pub fn render(diagnostics: &[Diagnostic]) -> String {
     use fmt::Write as _;
     let mut text = String::new();
-    for diagnostic in diagnostics {
+    let of = |severity| diagnostics.iter().filter(move |diagnostic| diagnostic.severity == severity);
+    for diagnostic in of(Severity::Error).chain(of(Severity::Warning)).take(RENDERED_MAX) {
         // Writing to a String does not fail.
         _ = write!(text, "{diagnostic}\n\n");
+    }
+    if diagnostics.len() > RENDERED_MAX {
+        _ = write!(text, "and {} more\n\n", diagnostics.len() - RENDERED_MAX);
     }
     _ = write!(text, "{}", count(diagnostics));
     text

@@ -35,13 +35,25 @@ impl Source {
         self.text.lines().nth(number.checked_sub(1)?)
     }
 
-    /// The documents that line `number` may belong to: the text around it, from one separator to the next.
-    pub(super) fn document_around(&self, number: usize) -> impl Iterator<Item = &str> {
-        let separator = |line: &&str| line.starts_with("---");
+    /// True when line `number` may be of a Secret, as far as that can be told without understanding the file.
+    pub(super) fn may_be_secret(&self, number: usize) -> bool {
+        self.document_around(number).any(|line| {
+            let start = line.trim_start();
+            line.contains("Secret")
+                || ["data:", "stringData:"].iter().any(|key| start.starts_with(key))
+                || ["\"data\"", "\"stringData\""].iter().any(|key| line.contains(key))
+        })
+    }
+
+    /// The lines around `number`, from one separator of documents to the next.
+    fn document_around(&self, number: usize) -> impl Iterator<Item = &str> {
+        // Not what begins like one: the first line of a PEM key does.
+        let separator =
+            |line: &&str| line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']));
         let lines: Vec<&str> = self.text.lines().collect();
         let number = number.min(lines.len());
-        let start = lines[..number].iter().rposition(|line| separator(&line)).unwrap_or(0);
-        let end = lines[number..].iter().position(|line| separator(&line)).map_or(lines.len(), |at| number + at);
+        let start = lines[..number].iter().rposition(&separator).unwrap_or(0);
+        let end = lines[number..].iter().position(separator).map_or(lines.len(), |at| number + at);
         lines.into_iter().take(end).skip(start)
     }
 }
@@ -114,7 +126,10 @@ impl Walk {
             self.paths.push(path);
         } else {
             self.full = true;
-            self.refuse(dir, format!("more than {FILES_MAX} manifests: put several objects into one file, with --- between them"));
+            self.refuse(
+                dir,
+                format!("more than {FILES_MAX} manifests: put several objects into one file, with --- between them"),
+            );
         }
     }
 

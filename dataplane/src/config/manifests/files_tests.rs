@@ -73,3 +73,15 @@ fn a_document_reaches_from_one_separator_to_the_next() {
     assert_eq!(source.line(4), Some("c"));
     assert_eq!((source.line(0), source.line(9)), (None, None));
 }
+
+#[test]
+fn a_line_near_a_secret_may_be_one() {
+    let source = Source {
+        path: PathBuf::new(),
+        text: "kind: RelayRoute\nmetadata: {}\nsecretRef: x\n---\nkind: Secret\n-----BEGIN KEY-----\nabc\n---\nstringData:\n  a: b\n".into(),
+    };
+    let hidden: Vec<usize> = (1..=10).filter(|line| source.may_be_secret(*line)).collect();
+    assert_eq!(hidden, [4, 5, 6, 7, 8, 9, 10]);
+    let json = Source { path: PathBuf::new(), text: "{\"kind\": \"X\",\n\"data\": {\"a\":\n \"b\"".into() };
+    assert!(json.may_be_secret(3));
+}

@@ -136,6 +136,16 @@ impl Node {
         }
     }
 
+    /// The last line on which a part of this value begins.
+    pub(super) fn last_line(&self) -> usize {
+        let inner = match &self.value {
+            Value::List(items) => items.last().map(Self::last_line),
+            Value::Map(entries) => entries.last().map(|(_, node)| node.last_line()),
+            _ => None,
+        };
+        self.mark.line.max(inner.unwrap_or_default())
+    }
+
     /// The same value as JSON. A key whose value is null is left out: it means the same as one that is absent, as it does in a cluster.
     pub(super) fn to_json(&self) -> serde_json::Value {
         match &self.value {

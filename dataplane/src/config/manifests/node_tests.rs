@@ -1,4 +1,5 @@
 use super::*;
+use std::fmt::Write as _;
 
 fn one(text: &str) -> Node {
     let mut nodes = parse(text).unwrap();
@@ -36,14 +37,17 @@ fn documents_keep_their_lines_and_empty_ones_are_skipped() {
 
 #[test]
 fn json_is_read_as_it_is_indented_by_tools() {
-    let node = one("{\n\t\"kind\": \"List\",\n\t\"items\": [\n\t\t{\"a\": 1.5, \"b\": null, \"c\": \"\\u00e9\\/\"}\n\t]\n}\n");
+    let node =
+        one("{\n\t\"kind\": \"List\",\n\t\"items\": [\n\t\t{\"a\": 1.5, \"b\": null, \"c\": \"\\u00e9\\/\"}\n\t]\n}\n");
     assert_eq!(node.to_json(), serde_json::json!({"kind": "List", "items": [{"a": 1.5, "c": "é/"}]}));
     assert_eq!(node.find(&steps("items[0].a")), mark(4, 9));
 }
 
 #[test]
 fn scalars_are_what_kubernetes_takes_them_for() {
-    let node = one("a: 12\nb: -3\nc: 1.5\nd: true\ne: 'true'\nf: 007x\ng: ~\nh: |\n  text\ni: [null]\nj: 0x1f\nk: 12345678901234567890123\n");
+    let node = one(
+        "a: 12\nb: -3\nc: 1.5\nd: true\ne: 'true'\nf: 007x\ng: ~\nh: |\n  text\ni: [null]\nj: 0x1f\nk: 12345678901234567890123\n",
+    );
     let json = node.to_json();
     assert_eq!(json["a"], 12);
     assert_eq!((&json["b"], &json["c"], &json["d"]), (&(-3).into(), &1.5.into(), &true.into()));
@@ -88,7 +92,7 @@ fn unfolding_and_depth_are_bounded() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..9 {
         let last = level - 1;
-        bomb.push_str(&format!("a{level}: &a{level} [{}]\n", vec![format!("*a{last}"); 10].join(", ")));
+        writeln!(bomb, "a{level}: &a{level} [{}]", vec![format!("*a{last}"); 10].join(", ")).unwrap();
     }
     assert!(parse(&bomb).err().unwrap().message.contains("too much"));
     let deep = "[".repeat(10_000);

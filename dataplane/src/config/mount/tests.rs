@@ -121,10 +121,15 @@ fn mixed_generations_are_refused() {
     let dir = TempDir::new().unwrap();
     let mut mixed = files(&split(&snapshot("sk-new")).unwrap(), 5);
     mixed.retain(|(name, _)| name == "relay-config.json");
-    mixed.extend(files(&split(&snapshot("sk-old")).unwrap(), 4).into_iter().filter(|(name, _)| name != "relay-config.json"));
+    mixed.extend(
+        files(&split(&snapshot("sk-old")).unwrap(), 4).into_iter().filter(|(name, _)| name != "relay-config.json"),
+    );
     swap(dir.path(), 1, &mixed);
     let error = read_once(dir.path()).unwrap_err();
-    assert!(matches!(&error, MountError::Set(AssembleError::Mismatch { name }) if name.starts_with("relay-secrets-")), "{error}");
+    assert!(
+        matches!(&error, MountError::Set(AssembleError::Mismatch { name }) if name.starts_with("relay-secrets-")),
+        "{error}"
+    );
     assert!(!error.to_string().contains("sk-"));
 }
 
@@ -135,7 +140,10 @@ fn a_missing_shard_a_torn_index_and_a_huge_file_are_named() {
     set.retain(|(name, _)| name != "relay-config-7.json");
     swap(dir.path(), 1, &set);
     let error = read_once(dir.path()).unwrap_err();
-    assert_eq!((error.to_string().as_str(), error.outcome()), ("shard relay-config-7 is missing", Some(Outcome::Missing)));
+    assert_eq!(
+        (error.to_string().as_str(), error.outcome()),
+        ("shard relay-config-7 is missing", Some(Outcome::Missing))
+    );
     swap(dir.path(), 2, &[("relay-config.json".into(), "{\"format\":1,".into())]);
     assert_eq!(read_once(dir.path()).unwrap_err().outcome(), Some(Outcome::Unreadable));
     swap(dir.path(), 3, &[("relay-config.json".into(), " ".repeat(3 * 1024 * 1024))]);
@@ -158,7 +166,11 @@ async fn a_swap_of_the_volume_is_taken_within_the_poll() {
     let dir = TempDir::new().unwrap();
     let mut running = start(dir.path());
     for generation in 1..=3 {
-        swap(dir.path(), generation, &files(&split(&snapshot(&format!("sk-{generation}"))).unwrap(), u64::from(generation)));
+        swap(
+            dir.path(),
+            generation,
+            &files(&split(&snapshot(&format!("sk-{generation}"))).unwrap(), u64::from(generation)),
+        );
         let update = running.serves(u64::from(generation)).await;
         assert_eq!(update.snapshot, snapshot(&format!("sk-{generation}")));
     }

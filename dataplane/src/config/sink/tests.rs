@@ -31,7 +31,10 @@ fn what_is_served_never_goes_back() {
     }
     assert_eq!(*seen.lock().unwrap(), [5, 7]);
     assert_eq!((sink.sequence(), sink.revision()), (Some(7), "r7".into()));
-    assert_eq!((count(&sink, Outcome::Accepted), count(&sink, Outcome::Unchanged), count(&sink, Outcome::Stale)), (2, 2, 2));
+    assert_eq!(
+        (count(&sink, Outcome::Accepted), count(&sink, Outcome::Unchanged), count(&sink, Outcome::Stale)),
+        (2, 2, 2)
+    );
 }
 
 #[test]

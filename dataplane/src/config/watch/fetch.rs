@@ -79,14 +79,21 @@ impl Fetcher {
 
     async fn get(&self, name: &str) -> Result<Text, FetchError> {
         let secret = name.starts_with("relay-secrets-");
-        let url = if secret { Secret::url_path(&(), Some(&self.namespace)) } else { ConfigMap::url_path(&(), Some(&self.namespace)) };
+        let url = if secret {
+            Secret::url_path(&(), Some(&self.namespace))
+        } else {
+            ConfigMap::url_path(&(), Some(&self.namespace))
+        };
         let request = Request::new(url).get(name, &GetParams::default());
         let request = request.map_err(|error| failed(name, kube::Error::BuildRequest(error)))?;
         // Not `Api::get`: that logs the whole text of an object that it can't parse, and this one may be a Secret.
         let text = self.client.request_text(request).await.map_err(|error| failed(name, error))?;
         let shard = if secret { secret_data(&text) } else { config_data(&text) };
-        let text = shard.ok_or_else(|| FetchError::NotText { name: name.to_owned() })?;
-        let text = text.ok_or_else(|| FetchError::Absent { name: name.to_owned() })?;
+        let text = match shard {
+            Shard::Text(text) => text,
+            Shard::Absent => return Err(FetchError::Absent { name: name.to_owned() }),
+            Shard::NotText => return Err(FetchError::NotText { name: name.to_owned() }),
+        };
         Ok(Text { hash: sha256_hex(text.as_bytes()), text })
     }
 }
@@ -97,16 +104,26 @@ struct Object<T> {
     data: Option<BTreeMap<String, T>>,
 }
 
-/// The outer `None`: not what it should be. The inner: no such key. Errors are dropped where they could quote what they did not understand.
-fn config_data(text: &str) -> Option<Option<String>> {
-    let object: Object<String> = serde_json::from_str(text).ok()?;
-    Some(object.data.and_then(|mut data| data.remove(SHARD_KEY)))
+enum Shard {
+    Text(String),
+    Absent,
+    /// The error is dropped: it could quote what it did not understand.
+    NotText,
 }
 
-fn secret_data(text: &str) -> Option<Option<String>> {
-    let object: Object<ByteString> = serde_json::from_str(text).ok()?;
-    let bytes = object.data.and_then(|mut data| data.remove(SHARD_KEY));
-    bytes.map(|bytes| String::from_utf8(bytes.0).ok()).map_or(Some(None), |text| text.map(Some))
+fn config_data(text: &str) -> Shard {
+    match serde_json::from_str::<Object<String>>(text) {
+        Ok(object) => object.data.and_then(|mut data| data.remove(SHARD_KEY)).map_or(Shard::Absent, Shard::Text),
+        Err(_) => Shard::NotText,
+    }
+}
+
+fn secret_data(text: &str) -> Shard {
+    let Ok(object) = serde_json::from_str::<Object<ByteString>>(text) else { return Shard::NotText };
+    match object.data.and_then(|mut data| data.remove(SHARD_KEY)) {
+        Some(bytes) => String::from_utf8(bytes.0).map_or(Shard::NotText, Shard::Text),
+        None => Shard::Absent,
+    }
 }
 
 fn failed(name: &str, error: kube::Error) -> FetchError {

@@ -182,7 +182,11 @@ async fn weird_objects_are_refused_and_never_end_the_watch() {
     api.put_raw("secrets", &secrets_name(2), serde_json::json!({"data": {"shard.json": "no base64: sk-canary"}}));
     api.put_index(&index(&shards, 3));
     proxy.counted(Outcome::Missing, 2).await;
-    api.put_raw("configmaps", &config_name(0), serde_json::json!({"data": {"shard.json": shards.configs[&config_name(0)]}}));
+    api.put_raw(
+        "configmaps",
+        &config_name(0),
+        serde_json::json!({"data": {"shard.json": shards.configs[&config_name(0)]}}),
+    );
     proxy.counted(Outcome::Unreadable, 2).await;
     let snapshot = set(&[("a", "ab")]);
     publish(&api, &snapshot, 4);

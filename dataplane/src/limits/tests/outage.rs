@@ -89,6 +89,28 @@ async fn a_killed_redis_is_used_again_when_it_is_back() {
 }
 
 #[tokio::test]
+async fn a_new_connection_is_tried_at_once_although_the_circuit_is_open() {
+    let mut server = RedisServer::start().await;
+    // With this budget the circuit alone would not ask again within the time that the test has.
+    let limiter = Arc::new(server.limiter(RedisOptions { budget: Duration::from_mins(10), ..OPTIONS }));
+    assert_eq!(ask(&limiter).await.mode, Mode::Shared);
+    server.signal("STOP");
+    let mut calls = JoinSet::new();
+    for _ in 0..5 {
+        let limiter = limiter.clone();
+        calls.spawn(async move { ask(&limiter).await });
+    }
+    // All five have sent their commands after this, on the one thread that there is.
+    tokio::task::yield_now().await;
+    server.kill();
+    for decision in calls.join_all().await {
+        assert_eq!((decision.mode, decision.store.unwrap().result), (Mode::Local, StoreResult::Error));
+    }
+    server.restart().await;
+    until(&limiter, Mode::Shared).await;
+}
+
+#[tokio::test]
 async fn a_redis_that_comes_later_than_the_proxy_is_found() {
     let mut server = RedisServer::start().await;
     server.kill();
@@ -206,6 +228,9 @@ async fn a_refused_password_is_a_local_decision_and_never_in_the_log() {
     let writer = log.clone();
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+    // While there is a single subscriber in the process, tracing asks the thread that comes by a log line first, which may be
+    // another test's without any, and then leaves the line out for all.
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
     let _guard = tracing::subscriber::set_default(subscriber);
     let server = RedisServer::start_on_tcp("right").await;
     let limiter = Limiter::redis(&server.url().replace("right", "s3cret"), OPTIONS).unwrap();

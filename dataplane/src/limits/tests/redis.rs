@@ -56,15 +56,17 @@ async fn a_key_expires_when_its_bucket_is_full() {
 #[tokio::test]
 async fn an_expiry_beyond_the_range_of_redis_is_cut() {
     let server = RedisServer::start().await;
-    let limit = RateLimit { amount: 1, per_seconds: 86_400, burst: 1_000_000_000 };
     let limiter = server.limiter(PATIENT);
-    for left in [999_999_999, 999_999_998] {
-        let decision = limiter.admit(&tenant("a"), &limit).await;
-        assert_eq!((decision.mode, decision.allowed, decision.remaining), (Mode::Shared, true, left));
-    }
-    // From a bucket with a billion days to go to a smaller one.
-    let empty = limiter.admit(&tenant("a"), &per_hour(1, 2)).await;
-    assert_eq!((empty.mode, empty.allowed), (Mode::Shared, false));
+    // One a day, and four billion days in the bucket, nearly all of them spent.
+    let limit = RateLimit { amount: 1, per_seconds: 86_400, burst: u32::MAX };
+    let full_at = 370_000_000_000_000_u64;
+    let state = format!("{full_at} 0 1 86400");
+    let () = redis::cmd("SET").arg(KEY).arg(state).query_async(&mut server.connect().await).await.unwrap();
+    let decision = limiter.admit(&tenant("a"), &limit).await;
+    assert_eq!((decision.mode, decision.allowed), (Mode::Shared, true));
+    let left = u64::from(u32::MAX) - full_at / 86_400;
+    assert!(u64::from(decision.remaining) > left, "what has passed since 1970 has refilled: {decision:?}");
+    assert_eq!(server.run::<u64>(&format!("TTL {KEY}")).await / 1_000_000, 1_000);
 }
 
 #[tokio::test]

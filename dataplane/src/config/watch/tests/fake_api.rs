@@ -97,8 +97,7 @@ impl FakeApi {
         state.version += 1;
         object["apiVersion"] = json!("v1");
         object["kind"] = json!(if resource == "secrets" { "Secret" } else { "ConfigMap" });
-        object["metadata"] =
-            json!({"name": name, "namespace": "relay", "resourceVersion": state.version.to_string()});
+        object["metadata"] = json!({"name": name, "namespace": "relay", "resourceVersion": state.version.to_string()});
         state.objects.insert(format!("{resource}/{name}"), object.clone());
         object
     }
@@ -155,7 +154,10 @@ fn answer(shared: &Arc<Shared>, request: &Request<Incoming>) -> Answer {
     match path.split_once('/') {
         None => {
             assert_eq!(path, "configmaps", "the Role allows no list of Secrets");
-            assert!(query.contains("fieldSelector=metadata.name%3Drelay-config"), "the Role allows no list of all: {query}");
+            assert!(
+                query.contains("fieldSelector=metadata.name%3Drelay-config"),
+                "the Role allows no list of all: {query}"
+            );
             if query.contains("watch=true") { watch_index(shared, query) } else { list_index(shared) }
         }
         Some((resource, name)) => get(shared, resource, name),
@@ -166,11 +168,15 @@ fn list_index(shared: &Shared) -> Answer {
     let state = shared.state.lock().unwrap();
     let items: Vec<_> = state.objects.get(&format!("configmaps/{INDEX_NAME}")).into_iter().collect();
     let version = state.version.max(1).to_string();
-    json_answer(200, &json!({"apiVersion": "v1", "kind": "ConfigMapList", "metadata": {"resourceVersion": version}, "items": items}))
+    json_answer(
+        200,
+        &json!({"apiVersion": "v1", "kind": "ConfigMapList", "metadata": {"resourceVersion": version}, "items": items}),
+    )
 }
 
 fn watch_index(shared: &Arc<Shared>, query: &str) -> Answer {
-    let from = query.split('&').find_map(|part| part.strip_prefix("resourceVersion=")).expect("a watch says from where");
+    let from =
+        query.split('&').find_map(|part| part.strip_prefix("resourceVersion=")).expect("a watch says from where");
     let state = (Arc::clone(shared), shared.written.subscribe(), from.parse::<u64>().unwrap());
     let lines = futures::stream::unfold(state, |(shared, mut written, from)| async move {
         loop {

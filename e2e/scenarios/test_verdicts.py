@@ -1,0 +1,149 @@
+"""What is wrong in an object is refused at `kubectl apply`; what depends on others shows in its status; good routes serve on."""
+
+import copy
+
+import openai
+import pytest
+import yaml
+
+import manifests
+from command import kubectl
+from relay import MESSAGES
+from team import Team
+
+URL = "http://alpha.relay-providers.svc:8081"
+
+
+def _changed(manifest, path, value):
+    """The manifest with the value at the path; None removes it."""
+    changed = copy.deepcopy(manifest)
+    at = changed["spec"]
+    for step in path[:-1]:
+        at = at[step]
+    if value is None:
+        del at[path[-1]]
+    else:
+        at[path[-1]] = value
+    return changed
+
+
+ROUTE, TENANT = manifests.route("unset", "bad", URL), manifests.tenant("unset", "bad", "tenant")
+BACKEND, KEY = ("backends", 0), ("apiKeys", 0)
+REFUSED = {
+    "plaintext": (ROUTE, (*BACKEND, "allowPlaintext"), None, "url must be https://, or http:// together with allowPlaintext: true"),
+    "user in url": (ROUTE, (*BACKEND, "url"), "https://me@api.test", "credentials belong in credential.secretRef"),
+    "no credential": (ROUTE, (*BACKEND, "credential"), None, "credential is required for this provider: set credential"),
+    "custom without url": (ROUTE, ("backends",), [{"name": "only", "provider": "Custom"}], "url is required for provider Custom"),
+    "framing header": (ROUTE, (*BACKEND, "credential", "header"), "Host", "use authorization, x-api-key"),
+    "two paths": (ROUTE, ("matches", 0, "path"), {"prefix": "/v1", "exact": "/v1"}, "exactly one of prefix or exact must be set"),
+    "relative path": (ROUTE, ("matches", 0, "path"), {"prefix": "v1"}, "a path must start with /"),
+    "climbing path": (ROUTE, ("matches", 0, "path"), {"prefix": "/v1/../x"}, "a path must start with / and must not contain"),
+    "star inside": (ROUTE, ("matches", 0, "models"), ["gpt-*-mini"], "a model is an exact name or a prefix with one trailing *"),
+    "long timeout": (ROUTE, ("timeouts",), {"idle": "25h"}, "a duration must not be longer than 24h"),
+    "big body": (ROUTE, ("body",), {"max": "2Gi"}, "body.max must be more than 0 and at most 1Gi: write it like 10Mi"),
+    "unknown provider": (ROUTE, (*BACKEND, "provider"), "Other", 'supported values: "OpenAI"'),
+    "unknown field": (ROUTE, ("retries",), {"attempts": 3}, 'unknown field "spec.retries"'),
+    "no key form": (TENANT, (*KEY, "secretRef"), None, "exactly one of secretRef or sha256 must be set"),
+    "key as digest": (TENANT, (*KEY, "sha256"), "not-a-digest", "spec.apiKeys[0].sha256"),
+    "amount alone": (TENANT, ("limits", "requests"), {"amount": 5}, "amount and per go together"),
+    "both limits": (TENANT, ("limits", "requests"), {"amount": 5, "per": "Hour", "unlimited": True}, "set either amount (with per)"),
+}
+
+
+@pytest.fixture(scope="module")
+def refusals(kube, relay):
+    """A namespace in which nothing is ever accepted."""
+    kube.apply(manifests.namespace("relay-refusals"))
+    yield "relay-refusals"
+    kube.delete("Namespace", None, "relay-refusals")
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_kubectl_apply_refuses_it_and_names_the_cure(refusals, case):
+    manifest, path, value, cure = REFUSED[case]
+    changed = _changed(manifest, path, value)
+    changed["metadata"]["namespace"] = refusals
+    done = kubectl("apply", "-f", "-", stdin=yaml.safe_dump(changed), check=False)
+    assert done.returncode != 0, f"it was taken: {done.stdout}"
+    assert cure in done.stderr
+
+
+def test_a_missing_secret_is_told_holds_the_routes_place_and_heals(team, relay, providers):
+    team.tenant()
+    team.route(providers[0].url, "all")
+    team.ready()
+    path = "/v1/chat/completions"
+    team.route(providers[0].url, "broken", path={"exact": path}, secret="later")
+    condition = team.kube.until_condition("RelayRoute", team.name, "broken", "ResolvedRefs", "False", "SecretNotFound")
+    assert "spec.backends[0].credential.secretRef.name" in condition["message"] and "later" in condition["message"]
+    ready = team.kube.until_condition("RelayRoute", team.name, "broken", "Ready", "False")
+    assert ready["reason"] == "SecretNotFound"
+    with openai.OpenAI(base_url=f"{relay.url}/v1", api_key=team.key, max_retries=0) as client:
+        mark = providers[0].mark()
+        with pytest.raises(openai.InternalServerError) as refused:
+            client.chat.completions.create(model="fake-ok", messages=MESSAGES)
+        assert (refused.value.status_code, refused.value.code) == (503, "route_not_ready")
+        assert providers[0].requests(mark) == [], "the request slid to the less specific route"
+        assert client.models.list().data, "the good route serves on"
+        team.secret("later", {"api-key": team.provider_key})
+        team.kube.until_condition("RelayRoute", team.name, "broken", "Ready")
+        client.chat.completions.create(model="fake-ok", messages=MESSAGES)
+
+
+def test_a_missing_key_in_a_secret_is_told(team, providers):
+    team.route(providers[0].url, secret="tenant")
+    condition = team.kube.until_condition("RelayRoute", team.name, "chat", "ResolvedRefs", "False", "SecretKeyMissing")
+    assert "spec.backends[0].credential.secretRef.key" in condition["message"] and "api-key" in condition["message"]
+
+
+def test_a_guessable_tenant_key_is_refused_and_its_text_not_told(team, relay):
+    team.secret("short", {"key": "0123456789abcdefghi"})
+    team.tenant(name="guessable", secret="short")
+    condition = team.kube.until_condition("RelayTenant", team.name, "guessable", "ResolvedRefs", "False", "InvalidKey")
+    assert "at least 20 bytes" in condition["message"] or "shorter than 20 bytes" in condition["message"]
+    assert "0123456789" not in condition["message"]
+
+
+def test_two_tenants_with_one_key_leave_it_to_the_older_and_the_good_one_serves_on(team, providers, everyone):
+    team.tenant()
+    team.route(providers[0].url)
+    team.ready()
+    team.tenant(name="younger")
+    condition = team.kube.until_condition("RelayTenant", team.name, "younger", "Accepted", "False", "KeyConflict")
+    assert condition["message"].startswith("spec.apiKeys[0].secretRef")
+    team.kube.until_condition("RelayTenant", team.name, "team", "Ready")
+    assert everyone.identities(team.key) == [providers[0].name] * 3
+
+
+def test_a_bad_route_leaves_the_good_ones_serving(team, providers, everyone):
+    team.tenant()
+    team.route(providers[0].url)
+    team.ready()
+    bad = yaml.safe_dump(manifests.route(team.name, "chat", "http://not a host"))
+    assert kubectl("apply", "-f", "-", stdin=bad, check=False).returncode != 0
+    team.route(providers[1].url, "unresolved", path={"prefix": "/v1/audio"}, secret="nowhere")
+    team.kube.until_condition("RelayRoute", team.name, "unresolved", "Ready", "False")
+    assert everyone.identities(team.key) == [providers[0].name] * 3
+
+
+def test_a_route_of_another_namespace_serves_only_by_consent_of_both(team, kube, team_names, providers, everyone):
+    team.tenant()
+    other = Team(kube, next(team_names))
+    try:
+        foreign = manifests.route(other.name, "foreign", providers[1].url)
+        kube.apply(foreign)
+        other.ready()
+        statuses = [response.status_code for response in everyone.ask(team.key)]
+        assert statuses == [404] * 3, "neither side consented"
+        foreign["spec"]["tenants"] = {"namespaces": {"from": "All"}}
+        kube.apply(foreign)
+        other.ready()
+        assert [response.status_code for response in everyone.ask(team.key)] == [404] * 3, "the tenant did not consent"
+        mine = manifests.tenant(team.name, "team", "tenant")
+        selector = {"matchLabels": {"kubernetes.io/metadata.name": other.name}}
+        mine["spec"]["allowedRoutes"] = {"namespaces": {"from": "Selector", "selector": selector}}
+        kube.apply(mine)
+        team.ready()
+        assert everyone.identities(team.key) == [providers[1].name] * 3
+    finally:
+        other.remove()
