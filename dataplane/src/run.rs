@@ -96,7 +96,8 @@ pub async fn serve(options: Serve) -> Result<(), StartError> {
 
 fn limiter(options: &Serve) -> Result<Limiter, LimiterError> {
     let redis = RedisOptions { replicas: options.replicas, ..RedisOptions::default() };
-    options.redis_url.as_deref().map_or_else(|| Ok(Limiter::memory()), |url| Limiter::redis(url, redis))
+    let url = options.redis_url.as_deref();
+    url.map_or_else(|| Ok(Limiter::memory_share(options.replicas)), |url| Limiter::redis(url, redis))
 }
 
 async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, StartError> {

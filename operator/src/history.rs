@@ -104,13 +104,12 @@ impl History {
 
     fn entry(&self, revision: Arc<str>, digests: Digests) -> Entry {
         let newest = self.newest();
-        let standing = |(key, digest): (ObjectKey, Digest)| {
-            match newest.and_then(|newest| newest.objects.get_key_value(&key)) {
+        let standing =
+            |(key, digest): (ObjectKey, Digest)| match newest.and_then(|newest| newest.objects.get_key_value(&key)) {
                 Some((key, before)) if before.digest == digest => (Arc::clone(key), before.clone()),
                 Some((key, _)) => (Arc::clone(key), Standing { digest, since: Arc::clone(&revision) }),
                 None => (Arc::new(key), Standing { digest, since: Arc::clone(&revision) }),
-            }
-        };
+            };
         let objects = digests.into_iter().map(standing).collect();
         Entry { revision, objects }
     }

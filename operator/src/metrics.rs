@@ -41,14 +41,20 @@ impl Metrics {
             reconciles: counters("reconciles_total", "Reconciles of the whole fleet by result.", &["result"])?,
             reconcile_ms: histogram("reconcile_ms", "Duration of a reconcile with its writes, in milliseconds.")?,
             apply_objects: counters("apply_objects_total", "Written configuration objects by result.", &["result"])?,
-            ack_ms: histogram("ack_ms", "From the start of a write until every ready proxy serves it, in milliseconds.")?,
+            ack_ms: histogram(
+                "ack_ms",
+                "From the start of a write until every ready proxy serves it, in milliseconds.",
+            )?,
             status_patches: counters("status_patches_total", "Status patches by result.", &["result"])?,
             objects: IntGaugeVec::new(
                 options("objects", "RelayRoutes and RelayTenants by condition."),
                 &["kind", "condition", "status"],
             )?,
             leader: IntGauge::with_opts(options("leader", "1 while this replica leads."))?,
-            leadership_lost: IntCounter::with_opts(options("leadership_lost_total", "Leaderships that ended unasked."))?,
+            leadership_lost: IntCounter::with_opts(options(
+                "leadership_lost_total",
+                "Leaderships that ended unasked.",
+            ))?,
             watch_events: counters("watch_events_total", "Events of watches by result.", &["watch", "result"])?,
             registry,
         };

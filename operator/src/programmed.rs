@@ -30,8 +30,8 @@ impl Fleet {
     /// A pod that is ready and has not acknowledged anything counts as ready and not serving.
     pub fn new<'a>(pods: impl IntoIterator<Item = &'a ProxyPod>, acks: &Acks, history: &History) -> Self {
         let ready: Vec<_> = pods.into_iter().filter(|pod| pod.ready).map(|pod| acks.get(&pod.uid)).collect();
-        let set = |answer: &Option<&Option<String>>| history.of(answer.as_ref()?.as_ref()?).map(Arc::clone);
-        Self { sets: ready.iter().map(set).collect(), asked: ready.iter().all(Option::is_some) }
+        let set = |answer: Option<&Option<String>>| history.of(answer?.as_ref()?).map(Arc::clone);
+        Self { sets: ready.iter().copied().map(set).collect(), asked: ready.iter().all(Option::is_some) }
     }
 
     /// Counts for one object that is wanted with `digest`.

@@ -28,7 +28,7 @@ local now, micros = tonumber(time[1]), tonumber(time[2])
 local cap_s, cap_n = span(burst, 0)
 local s, n, write = 0, 0, false
 
--- pcall: a key of another type, which nobody but an operator's hand can have made, is overwritten like a strange text.
+-- pcall: a key of another type, which only a person can have made, is overwritten like a strange text.
 local stored = redis.pcall('GET', KEYS[1])
 if type(stored) == 'string' then
   local full_s, full_n, was_amount, was_period = string.match(stored, '^(%d+) (%d+) (%d+) (%d+)$')

@@ -24,6 +24,8 @@ use std::time::Duration;
 /// Decides on requests. Share it as an `Arc`; all state is inside and safe for use by many tasks.
 pub struct Limiter {
     store: Store,
+    /// Among how many processes a limit is divided that is kept in memory.
+    replicas: u32,
 }
 
 enum Store {
@@ -88,7 +90,7 @@ pub struct Decision {
 pub enum Mode {
     /// The whole limit: by Redis for all proxies, or by the only process there is ([`Limiter::memory`]).
     Shared,
-    /// This proxy's share of the limit, since Redis did not answer: the degraded mode.
+    /// This proxy's share of the limit, since Redis did not answer (the degraded mode), or since several proxies run without one.
     Local,
 }
 
@@ -134,9 +136,15 @@ impl StoreResult {
 }
 
 impl Limiter {
-    /// Keeps the limits in this process.
+    /// Keeps the limits in this process, the only one.
     pub fn memory() -> Self {
-        Self { store: Store::Memory(Memory::new()) }
+        Self::memory_share(1)
+    }
+
+    /// Keeps the limits in this process, one of `replicas` that nothing connects: each holds its part, so that together they never admit more
+    /// than the limit (parts are rounded down, but to 1 at least). 0 counts as 1.
+    pub fn memory_share(replicas: u32) -> Self {
+        Self { store: Store::Memory(Memory::new()), replicas: replicas.max(1) }
     }
 
     /// Keeps the limits in Redis, and in this process while Redis does not answer.
@@ -144,7 +152,7 @@ impl Limiter {
     /// Parses the URL (`redis://`, `redis+unix://`, and the same with `valkey`) and returns at once; a task on the current tokio runtime
     /// connects, now and whenever the connection is lost, until the limiter is dropped. Redis being away is no error.
     pub fn redis(url: &str, options: RedisOptions) -> Result<Self, LimiterError> {
-        Ok(Self { store: Store::Redis(Redis::open(url, options)?) })
+        Ok(Self { store: Store::Redis(Redis::open(url, options)?), replicas: options.replicas.max(1) })
     }
 
     /// Takes one request from the tenant's bucket, if it has one.
@@ -156,7 +164,13 @@ impl Limiter {
     pub async fn admit(&self, tenant: &ObjectId, limit: &RateLimit) -> Decision {
         let Some(rule) = Rule::new(limit) else { return Decision::never(limit.burst) };
         match &self.store {
-            Store::Memory(memory) => Decision::new(rule, memory.admit(tenant, rule), Mode::Shared, None),
+            Store::Memory(memory) if self.replicas == 1 => {
+                Decision::new(rule, memory.admit(tenant, rule), Mode::Shared, None)
+            }
+            Store::Memory(memory) => {
+                let rule = rule.share(self.replicas);
+                Decision::new(rule, memory.admit(tenant, rule), Mode::Local, None)
+            }
             Store::Redis(redis) => redis.admit(tenant, rule).await,
         }
     }

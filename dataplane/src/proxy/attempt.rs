@@ -8,12 +8,11 @@ use crate::exchange::Exchange;
 use crate::format::{Family, Format};
 use crate::reason::Reason;
 use crate::table::{BackendEntry, RouteEntry};
-use crate::upstream::{Answer, Failed, RequestBody, UpstreamError};
+use crate::upstream::{Answer, Failed, RequestBody, RequestBodyError, UpstreamError};
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri, Version, request};
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Why there is no answer.
@@ -37,8 +36,8 @@ impl Proxy {
         exchange: &mut Exchange,
         family: Family,
     ) -> Result<Answered, Refusal> {
-        let too_long = Arc::new(AtomicBool::new(false));
-        let mut body = Some(RequestBody::new(body.head, Some(body.rest), route.body_max, Arc::clone(&too_long)));
+        let fault = Arc::new(OnceLock::new());
+        let mut body = Some(RequestBody::new(body.head, Some(body.rest), route.body_max, Arc::clone(&fault)));
         let mut failure = Failure::Request("the route has no backend");
         for backend in route.in_turn() {
             let Some(unsent) = body.take() else { break };
@@ -52,8 +51,10 @@ impl Proxy {
                 }
             }
         }
+        if let Some(fault) = fault.get() {
+            return Err(Refusal::of_body(*fault, family, too_large(&route.label, route.body_max)));
+        }
         let (reason, message) = match failure {
-            _ if too_long.load(Ordering::Relaxed) => (Reason::BodyTooLarge, too_large(route)),
             Failure::Request(message) => (Reason::BadRequest, message.to_owned()),
             Failure::Timeout(limit) => (Reason::FirstByteTimeout, format!("the upstream sent no byte within {limit:?}")),
             Failure::Upstream(error) => {

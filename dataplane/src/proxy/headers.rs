@@ -19,19 +19,17 @@ static HOP_BY_HOP: [HeaderName; 8] = [
 ];
 
 /// What clients say of themselves to the relay, which is none of the provider's business.
-static CLIENT_ONLY: [HeaderName; 11] = [
+static CLIENT_ONLY: [HeaderName; 7] = [
     header::AUTHORIZATION,
     header::PROXY_AUTHORIZATION,
     header::COOKIE,
     header::HOST,
     header::EXPECT,
     header::FORWARDED,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-forwarded-port"),
     HeaderName::from_static("x-real-ip"),
 ];
+/// What proxies between the client and the relay say of the client. A prefix of names.
+const FORWARDED: &str = "x-forwarded-";
 
 /// What providers say of the account behind the credential, which is none of the tenant's business. Prefixes of names.
 const ACCOUNT: [&str; 8] = [
@@ -73,6 +71,7 @@ pub(super) fn to_upstream(headers: &mut HeaderMap, backend: &BackendEntry, ident
     for name in CLIENT_ONLY.iter().chain(&KEY_HEADERS) {
         headers.remove(name);
     }
+    remove_by_prefix(headers, &[FORWARDED]);
     // The length is told anew by the body itself.
     headers.remove(header::CONTENT_LENGTH);
     if identity {
@@ -90,12 +89,16 @@ pub(super) fn to_upstream(headers: &mut HeaderMap, backend: &BackendEntry, ident
 /// Makes the headers of an upstream's answer those of the relay's.
 pub(super) fn to_client(headers: &mut HeaderMap, request_id: &str) {
     strip_hop_by_hop(headers);
-    let account: Vec<HeaderName> =
-        headers.keys().filter(|name| ACCOUNT.iter().any(|prefix| name.as_str().starts_with(prefix))).cloned().collect();
-    for name in account {
+    remove_by_prefix(headers, &ACCOUNT);
+    add_request_id(headers, request_id);
+}
+
+fn remove_by_prefix(headers: &mut HeaderMap, prefixes: &[&str]) {
+    let has_prefix = |name: &&HeaderName| prefixes.iter().any(|prefix| name.as_str().starts_with(prefix));
+    let found: Vec<HeaderName> = headers.keys().filter(has_prefix).cloned().collect();
+    for name in found {
         headers.remove(name);
     }
-    add_request_id(headers, request_id);
 }
 
 /// The upstream's own id stays: SDKs show it, and the provider's support asks for it.

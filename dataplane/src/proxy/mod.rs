@@ -75,11 +75,9 @@ impl Proxy {
 
         let tenant = authenticate(table, &head.headers, exchange).map_err(|(reason, text)| refuse(reason, text.into()))?;
         let mut body = Peeked::new(body);
-        let route = find_route(tenant, &head, &mut body, exchange)
-            .await
-            .map_err(|(reason, message)| refuse(reason, message))?;
+        let route = find_route(tenant, &head, &mut body, family, exchange).await?;
         if peek::declared_length(&head.headers).is_some_and(|length| length > route.body_max) {
-            return Err(refuse(Reason::BodyTooLarge, too_large(route)));
+            return Err(refuse(Reason::BodyTooLarge, too_large(&route.label, route.body_max)));
         }
         if route.backends.is_empty() {
             let message = format!("route {} is not ready: one of its references is not resolved", route.label);
@@ -157,15 +155,15 @@ async fn find_route<'a>(
     tenant: &'a TenantEntry,
     head: &http::request::Parts,
     body: &mut Peeked,
+    family: Family,
     exchange: &mut Exchange,
-) -> Result<&'a Arc<RouteEntry>, (Reason, String)> {
+) -> Result<&'a Arc<RouteEntry>, Refusal> {
     let path = head.uri.path();
     let mut found = tenant.routes.find(&head.method, path, ModelNeed::Unknown);
     if let Found::NeedsModel { body_max } = found {
-        let model = body.find_model(&head.headers, body_max).await.map_err(|error| match error {
-            peek::PeekError::TooLarge => (Reason::BodyTooLarge, format!("the request body is longer than {body_max} bytes")),
-            peek::PeekError::Broken => (Reason::BadRequest, "the request body broke off".to_owned()),
-        })?;
+        let model = body.find_model(&head.headers, body_max).await;
+        let too_large = || format!("the request body is longer than any route of {path} allows: {body_max} bytes");
+        let model = model.map_err(|error| Refusal::of_body(error, family, too_large()))?;
         found = tenant.routes.find(&head.method, path, ModelNeed::Known(model.as_deref()));
     }
     match found {
@@ -173,13 +171,13 @@ async fn find_route<'a>(
             exchange.route = Some(Arc::clone(&route.label));
             Ok(route)
         }
-        _ => Err((
-            Reason::NoRoute,
-            format!("no route of tenant {} matches {} {path}", tenant.label, head.method),
-        )),
+        _ => {
+            let message = format!("no route of tenant {} matches {} {path}", tenant.label, head.method);
+            Err(Refusal::new(Reason::NoRoute, family, message))
+        }
     }
 }
 
-fn too_large(route: &RouteEntry) -> String {
-    format!("the request body is longer than route {} allows: {} bytes", route.label, route.body_max)
+fn too_large(route: &str, max: u64) -> String {
+    format!("the request body is longer than route {route} allows: {max} bytes")
 }

@@ -1,6 +1,7 @@
 //! The request's body, and what must be read of it before its route is known.
 
 use super::model::{ModelScanner, Scanned};
+use crate::upstream::RequestBodyError;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -14,32 +15,26 @@ pub(super) struct Peeked {
     pub(super) rest: Incoming,
 }
 
-/// Why a body could not be read.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum PeekError {
-    /// Longer than any route allows.
-    TooLarge,
-    /// The client broke off.
-    Broken,
-}
-
 impl Peeked {
     pub(super) fn new(body: Incoming) -> Self {
         Self { head: VecDeque::new(), rest: body }
     }
 
-    /// The top-level `model` of a JSON body. Reads until it is found, or to the end; keeps what it read.
-    pub(super) async fn find_model(&mut self, headers: &HeaderMap, max: u64) -> Result<Option<String>, PeekError> {
+    /// The top-level `model` of a JSON body. Reads until it is found, or to the end, but no more than `max` bytes; keeps what it read.
+    pub(super) async fn find_model(&mut self, headers: &HeaderMap, max: u64) -> Result<Option<String>, RequestBodyError> {
         if !is_json(headers) {
             return Ok(None);
+        }
+        if declared_length(headers).is_some_and(|length| length > max) {
+            return Err(RequestBodyError::TooLarge);
         }
         let mut scanner = ModelScanner::default();
         let mut read = 0_u64;
         while let Some(frame) = self.rest.frame().await {
-            let Ok(bytes) = frame.map_err(|_| PeekError::Broken)?.into_data() else { continue };
+            let Ok(bytes) = frame?.into_data() else { continue };
             read += bytes.len() as u64;
             if read > max {
-                return Err(PeekError::TooLarge);
+                return Err(RequestBodyError::TooLarge);
             }
             let scanned = scanner.push(&bytes);
             self.head.push_back(bytes);

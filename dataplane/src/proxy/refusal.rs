@@ -6,6 +6,7 @@ use crate::format::Family;
 use crate::limits::Decision;
 use crate::reason::{Reason, StreamEnd};
 use crate::relay::AnswerBody;
+use crate::upstream::RequestBodyError;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Response};
 
@@ -16,11 +17,23 @@ pub(super) struct Refusal {
     family: Family,
     message: String,
     decision: Option<Decision>,
+    client_gone: bool,
 }
 
 impl Refusal {
     pub(super) fn new(reason: Reason, family: Family, message: String) -> Self {
-        Self { reason, family, message, decision: None }
+        Self { reason, family, message, decision: None, client_gone: false }
+    }
+
+    /// Of a request whose body can't be read.
+    pub(super) fn of_body(error: RequestBodyError, family: Family, too_large: String) -> Self {
+        match error {
+            RequestBodyError::TooLarge => Self::new(Reason::BodyTooLarge, family, too_large),
+            RequestBodyError::Malformed | RequestBodyError::Gone => {
+                let client_gone = error == RequestBodyError::Gone;
+                Self { client_gone, ..Self::new(Reason::BadRequest, family, error.to_string()) }
+            }
+        }
     }
 
     /// By a limit: the answer tells when to come back.
@@ -39,6 +52,10 @@ impl Refusal {
     }
 
     pub(super) fn into_response(self, mut exchange: Exchange) -> Response<AnswerBody> {
+        if self.client_gone {
+            // Nobody reads this answer.
+            exchange.end(StreamEnd::ClientGone);
+        }
         let end = self.end();
         let body = self.family.error_body(self.reason, &self.message, &exchange.request_id);
         exchange.reason = Some(self.reason);

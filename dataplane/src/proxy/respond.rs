@@ -8,6 +8,7 @@ use crate::relay::{AnswerBody, Guarded, Relayed};
 use crate::upstream::Answer;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Response, StatusCode, Version};
+use http_body::Body;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +28,8 @@ pub(super) fn relayed(answered: Answered, mut exchange: Exchange, cut: Cancellat
     if head.status == StatusCode::TOO_MANY_REQUESTS || head.status.is_server_error() {
         exchange.reason = Some(Reason::UpstreamStatus);
     }
-    let as_events = exchange.kind == Kind::Sse && can_be_cut(&head.headers);
+    // An answer without a body, such as that to HEAD, has no place for an event either.
+    let as_events = exchange.kind == Kind::Sse && can_be_cut(&head.headers) && !body.is_end_stream();
     headers::to_client(&mut head.headers, &exchange.request_id);
     // The version is that of the client's connection.
     head.version = Version::HTTP_11;

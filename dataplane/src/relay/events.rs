@@ -6,7 +6,7 @@
 use bytes::{Bytes, BytesMut};
 
 /// The longest tail that is held, in bytes. A longer event goes through in pieces.
-pub const MAX_TAIL: usize = 64 * 1024;
+pub(super) const MAX_TAIL: usize = 64 * 1024;
 
 /// Holds back unfinished events. The bytes that come out are those that went in, in order.
 #[derive(Debug)]

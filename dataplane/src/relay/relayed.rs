@@ -144,7 +144,8 @@ impl Drop for Relayed {
         }
         if self.seen.error {
             // SDKs hang up at the error event, without waiting for the end.
-            self.finish(StreamEnd::UpstreamError, Some(Reason::UpstreamError), Last::Abort);
+            self.exchange.reason = self.exchange.reason.or(Some(Reason::UpstreamError));
+            self.exchange.end(StreamEnd::UpstreamError);
         } else if self.seen.terminal || self.is_end_stream() {
             // A body of known length is dropped after its last byte; and a client that has its format's end may hang up at once.
             self.exchange.end(StreamEnd::Complete);

@@ -1,6 +1,6 @@
 //! Bodies on their way: the request's to the upstream, the answer's back.
 
-use super::UpstreamError;
+use super::{UpstreamError, breaks_http};
 use super::connection::{Closed, Connection};
 use super::pool::Pool;
 use crate::table::Origin;
@@ -10,8 +10,7 @@ use hyper::body::Incoming;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 /// The request's body: what was read of it already, then what comes; never more than `max` bytes.
@@ -19,24 +18,40 @@ pub struct RequestBody {
     head: VecDeque<Bytes>,
     rest: Option<Incoming>,
     left: u64,
-    too_large: Arc<AtomicBool>,
+    fault: Arc<OnceLock<RequestBodyError>>,
 }
 
 /// Why a request body can't be sent on.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestBodyError {
     /// Longer than the route allows.
     #[error("the request body is longer than the route allows")]
     TooLarge,
-    /// The client broke off.
+    /// Its framing is broken.
+    #[error("the request body is not framed as HTTP wants it")]
+    Malformed,
+    /// The client went away in its middle.
     #[error("the client broke off the request body")]
-    Broken,
+    Gone,
+}
+
+impl From<hyper::Error> for RequestBodyError {
+    fn from(error: hyper::Error) -> Self {
+        if breaks_http(&error) { Self::Malformed } else { Self::Gone }
+    }
 }
 
 impl RequestBody {
-    /// `head` was read already and counts towards `max`. `too_large` is set when the rest makes it too long.
-    pub fn new(head: VecDeque<Bytes>, rest: Option<Incoming>, max: u64, too_large: Arc<AtomicBool>) -> Self {
-        Self { head, rest, left: max, too_large }
+    /// `head` was read already and counts towards `max`. `fault` is set when the body fails, since the connection that sends it tells only that
+    /// it failed too.
+    pub fn new(head: VecDeque<Bytes>, rest: Option<Incoming>, max: u64, fault: Arc<OnceLock<RequestBodyError>>) -> Self {
+        Self { head, rest, left: max, fault }
+    }
+
+    fn fail(&self, error: RequestBodyError) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        // It fails once: the connection does not ask again.
+        let _ = self.fault.set(error);
+        Poll::Ready(Some(Err(error)))
     }
 }
 
@@ -53,7 +68,7 @@ impl Body for RequestBody {
             let Some(rest) = &mut this.rest else { return Poll::Ready(None) };
             match ready!(Pin::new(rest).poll_frame(cx)) {
                 None => return Poll::Ready(None),
-                Some(Err(_)) => return Poll::Ready(Some(Err(RequestBodyError::Broken))),
+                Some(Err(error)) => return this.fail(error.into()),
                 // Trailers of a request are dropped: no provider reads them, and they are a way to smuggle.
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(bytes) => break bytes,
@@ -66,10 +81,7 @@ impl Body for RequestBody {
                 this.left = left;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            None => {
-                this.too_large.store(true, Ordering::Relaxed);
-                Poll::Ready(Some(Err(RequestBodyError::TooLarge)))
-            }
+            None => this.fail(RequestBodyError::TooLarge),
         }
     }
 

@@ -11,7 +11,7 @@ mod pool;
 #[cfg(test)]
 mod tests;
 
-pub use body::{Answer, RequestBody};
+pub use body::{Answer, RequestBody, RequestBodyError};
 pub use connector::{Connector, ConnectorOptions, HostOverride};
 
 use crate::reason::Reason;
@@ -55,11 +55,15 @@ impl UpstreamError {
 
 impl From<hyper::Error> for UpstreamError {
     fn from(error: hyper::Error) -> Self {
-        // A broken chunk is an error of the decoder, with the kind `InvalidInput` or `InvalidData`; a broken connection has other kinds.
-        let kind = error.source().and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
-        let is_broken = matches!(kind, Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData));
-        if error.is_parse() || is_broken { Self::Protocol } else { Self::Reset }
+        if breaks_http(&error) { Self::Protocol } else { Self::Reset }
     }
+}
+
+/// Whether the other side sent what is no HTTP, rather than went away.
+fn breaks_http(error: &hyper::Error) -> bool {
+    // A broken chunk is an error of the decoder, with the kind `InvalidInput` or `InvalidData`; a broken connection has other kinds.
+    let kind = error.source().and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
+    error.is_parse() || matches!(kind, Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData))
 }
 
 /// An exchange that failed before its answer's head.

@@ -2,8 +2,8 @@
 
 mod poll;
 
-use crate::stores::{ProxyPod, Stores};
 use crate::programmed::Acks;
+use crate::stores::{ProxyPod, Stores};
 use poll::{HttpClient, Poll, client, poll};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

@@ -78,8 +78,7 @@ impl World {
 
     /// Waits until the acknowledgements are these.
     async fn until(&self, expected: &[(&str, Option<&str>)]) {
-        let expected: Acks =
-            expected.iter().map(|(uid, said)| ((*uid).to_owned(), said.map(str::to_owned))).collect();
+        let expected: Acks = expected.iter().map(|(uid, said)| ((*uid).to_owned(), said.map(str::to_owned))).collect();
         let seen = async {
             while self.acknowledged.acks() != expected {
                 self.stores.wakes.report.notified().await;

@@ -36,7 +36,9 @@ pub struct Prepared {
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// A shard is too large.
-    #[error("{name} would have {bytes} bytes, more than {SHARD_MAX_BYTES}: routes or tenants of its namespaces are too many or too large")]
+    #[error(
+        "{name} would have {bytes} bytes, more than {SHARD_MAX_BYTES}: routes or tenants of its namespaces are too many or too large"
+    )]
     TooLarge {
         /// Name of the shard's object.
         name: String,

@@ -188,8 +188,7 @@ impl Controller {
     /// Tells the reporter what is wanted.
     fn tell(&self, course: &Course, verdicts: Arc<BTreeMap<ObjectKey, Verdict>>, trouble: Option<String>) {
         let Course { history, started, measured } = course;
-        let desired =
-            Desired { verdicts, history: history.clone(), trouble, started: *started, measured: *measured };
+        let desired = Desired { verdicts, history: history.clone(), trouble, started: *started, measured: *measured };
         self.desired.send_replace(Some(Arc::new(desired)));
     }
 

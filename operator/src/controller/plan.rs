@@ -40,12 +40,8 @@ impl Plan {
 /// a shard which somebody else had changed.
 pub fn plan(wanted: &Prepared, known: &BTreeMap<String, Known>, now_ms: u64) -> Plan {
     let differs = |name: &str, hash: &str| known.get(name).is_none_or(|known| known.hash != hash || !known.labelled);
-    let shards: Vec<String> = wanted
-        .pieces
-        .iter()
-        .filter(|(name, piece)| differs(name, &piece.hash))
-        .map(|(name, _)| name.clone())
-        .collect();
+    let shards: Vec<String> =
+        wanted.pieces.iter().filter(|(name, piece)| differs(name, &piece.hash)).map(|(name, _)| name.clone()).collect();
     let present = known.get(INDEX_NAME);
     let previous = present.and_then(|known| known.index.as_ref());
     let sequence = previous.map_or(0, |index| index.sequence);

@@ -84,14 +84,14 @@ impl Written {
     /// Notes an own write that gave `version`.
     pub fn wrote(&self, name: &str, text: &str, version: u64) {
         let sight = Sight { version, text: text.to_owned(), labelled: true };
-        self.lock().see(name, sight);
+        self.lock().see(name, &sight);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn saw(&self, name: &str, sight: Sight) {
+    fn saw(&self, name: &str, sight: &Sight) {
         let surprise = {
             let mut state = self.lock();
             if let Some(found) = &mut state.found {
@@ -127,7 +127,7 @@ impl Written {
             Event::Init => *met = false,
             Event::InitApply(object) | Event::Apply(object) => {
                 *met = true;
-                self.saw(name, sight(name, &object));
+                self.saw(name, &sight(name, &object));
             }
             Event::InitDone => self.end_of_list(name, *met),
             Event::Delete(_) => self.missing(name),
@@ -168,7 +168,7 @@ impl Written {
 
 impl State {
     /// Takes the newest sight of an object; false where it is older than what is known, or the same.
-    fn see(&mut self, name: &str, sight: Sight) -> bool {
+    fn see(&mut self, name: &str, sight: &Sight) -> bool {
         let older = |known: &Known| sight.version != 0 && sight.version <= known.version;
         if self.known.get(name).is_some_and(older) {
             return false;

@@ -70,7 +70,7 @@ fn a_restarted_container_renews_its_own() {
 
 #[test]
 fn taking_counts_a_transition_and_renewing_does_not() {
-    let later = T0 + Duration::from_secs(60);
+    let later = T0 + Duration::from_mins(1);
     let seen = Seen { lease: lease("b", "7"), since: Instant::now() };
     let taken = held("a", "relay-operator", Some(&seen), later, &TIMING);
     assert_eq!(taken.metadata.resource_version.as_deref(), Some("7"), "another may be faster");

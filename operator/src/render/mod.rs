@@ -3,7 +3,7 @@
 mod read;
 
 use crate::cli::{OutputFormat, RenderArguments};
-use read::{Manifests, read};
+use read::{Fault, Manifests, read};
 use relay_compile::{Compiled, Problem, Summary, Verdict, compile};
 use relay_crds::KeyStatus;
 use relay_snapshot::{Route, Tenant};
@@ -33,16 +33,27 @@ pub enum RenderError {
 
 /// Renders to standard output, faults of files to standard error. Success is exit code 0, a refused object 1.
 pub fn render(arguments: &RenderArguments) -> Result<ExitCode, RenderError> {
-    let Manifests { inputs, faults } = read(&arguments.files)?;
-    let compiled = compile(&inputs);
-    let text = print(&compiled, arguments.output)?;
+    let Rendered { text, faults, fine } = rendered(arguments)?;
     std::io::stdout().lock().write_all(text.as_bytes())?;
     for fault in &faults {
         eprintln!("{fault}");
     }
+    Ok(if fine { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+struct Rendered {
+    text: String,
+    faults: Vec<Fault>,
+    fine: bool,
+}
+
+fn rendered(arguments: &RenderArguments) -> Result<Rendered, RenderError> {
+    let Manifests { inputs, faults } = read(&arguments.files)?;
+    let compiled = compile(&inputs);
+    let text = print(&compiled, arguments.output)?;
     let bad = |verdict: &Verdict| verdict.accepted.is_err() || (arguments.strict && verdict.resolved_refs.is_err());
     let fine = faults.is_empty() && !compiled.verdicts.values().any(bad);
-    Ok(if fine { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(Rendered { text, faults, fine })
 }
 
 #[derive(Serialize)]

@@ -89,7 +89,8 @@ impl Manifests {
             }
             ("v1", "Namespace") => {
                 let namespace: Option<Namespace> = parse(text, true)?;
-                let labels = |namespace: Namespace| (namespace.name_any(), namespace.metadata.labels.unwrap_or_default());
+                let labels =
+                    |namespace: Namespace| (namespace.name_any(), namespace.metadata.labels.unwrap_or_default());
                 self.inputs.namespaces.extend(namespace.map(labels));
             }
             (version, kind) if version.split('/').next() == Some(GROUP) => self.take_own(text, version, kind)?,
@@ -102,10 +103,15 @@ impl Manifests {
         let served = format!("{GROUP}/{VERSION}");
         match kind {
             _ if version != served => {
-                return Err(Fault::whole(text, format!("apiVersion {version} is not known: this operator reads {served}")));
+                return Err(Fault::whole(
+                    text,
+                    format!("apiVersion {version} is not known: this operator reads {served}"),
+                ));
             }
             "RelayRoute" => self.inputs.routes.extend(parse::<RelayRoute>(text, true)?.map(in_namespace).map(Arc::new)),
-            "RelayTenant" => self.inputs.tenants.extend(parse::<RelayTenant>(text, true)?.map(in_namespace).map(Arc::new)),
+            "RelayTenant" => {
+                self.inputs.tenants.extend(parse::<RelayTenant>(text, true)?.map(in_namespace).map(Arc::new));
+            }
             _ => return Err(Fault::whole(text, format!("kind {kind} is not known: RelayRoute and RelayTenant are"))),
         }
         Ok(())

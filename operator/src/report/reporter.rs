@@ -7,8 +7,8 @@ use crate::controller::apply::FIELD_MANAGER;
 use crate::election::brief;
 use crate::metrics::{Metrics, milliseconds};
 use crate::programmed::Fleet;
-use crate::stores::{Stores, Watched};
 use crate::stores::kinds::version_of;
+use crate::stores::{Stores, Watched};
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -114,7 +114,7 @@ impl Reporter {
         let mut waiting = false;
         for (key, verdict) in desired.verdicts.iter() {
             let Some(found) = self.find(key) else { continue };
-            let target = self.target(&sight, key, verdict, &found, &now);
+            let target = Self::target(&sight, key, verdict, &found, &now);
             count(&mut counts, verdict, &target);
             waiting |= sight.settling && target.pending();
             if differs(&sight, &found, verdict, &target) {
@@ -148,7 +148,7 @@ impl Reporter {
         }
     }
 
-    fn target(&self, sight: &Sight, key: &ObjectKey, verdict: &Verdict, found: &Found, now: &Time) -> Status {
+    fn target(sight: &Sight, key: &ObjectKey, verdict: &Verdict, found: &Found, now: &Time) -> Status {
         let standing = sight.desired.history.newest().and_then(|newest| newest.object(key));
         let serving = match standing {
             Some(standing) => sight.fleet.serving(key, standing.digest),
@@ -191,7 +191,7 @@ impl Reporter {
         let (Some(verdict), Some(found)) = (sight.desired.verdicts.get(key), self.find(key)) else {
             return Outcome::Done;
         };
-        let target = self.target(&sight, key, verdict, &found, &now());
+        let target = Self::target(&sight, key, verdict, &found, &now());
         if !differs(&sight, &found, verdict, &target) {
             return Outcome::Done;
         }
@@ -206,7 +206,9 @@ impl Reporter {
                 ("ok", Outcome::Done)
             }
             // Deleted, or made anew under its name: the stores will tell.
-            Ok(Err(kube::Error::Api(status))) if status.is_not_found() || status.is_conflict() => ("gone", Outcome::Done),
+            Ok(Err(kube::Error::Api(status))) if status.is_not_found() || status.is_conflict() => {
+                ("gone", Outcome::Done)
+            }
             Ok(Err(error)) => {
                 warn!(object = %key, error = %brief(&error), "status not written; trying again");
                 ("error", Outcome::Again)
@@ -237,7 +239,9 @@ impl Reporter {
     fn publish(&self, counts: &Counts) {
         let conditions = [condition::ACCEPTED, condition::RESOLVED_REFS, condition::PROGRAMMED, condition::READY];
         for kind in [Kind::Route, Kind::Tenant] {
-            for (type_, status) in conditions.iter().flat_map(|c| ["True", "False", "Unknown"].map(|status| (*c, status))) {
+            for (type_, status) in
+                conditions.iter().flat_map(|c| ["True", "False", "Unknown"].map(|status| (*c, status)))
+            {
                 let count = counts.get(&(kind, type_.to_owned(), status.to_owned())).copied().unwrap_or(0);
                 self.metrics.objects.with_label_values(&[kind.to_string().as_str(), type_, status]).set(count);
             }

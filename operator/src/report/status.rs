@@ -157,8 +157,8 @@ fn conditions(facts: &Facts, previous: &[Condition], now: &Time) -> Vec<Conditio
     let ours = [accepted, resolved, programmed, ready];
     let foreign = previous.iter().filter(|condition| ours.iter().all(|said| said.type_ != condition.type_)).cloned();
     let foreign: Vec<Condition> = foreign.collect();
-    let dated = |said: Said| dated(said, facts.verdict.generation, previous, now);
-    ours.into_iter().map(dated).chain(foreign).collect()
+    let dated = |said: &Said| dated(said, facts.verdict.generation, previous, now);
+    ours.iter().map(dated).chain(foreign).collect()
 }
 
 fn judged(type_: &'static str, good: &'static str, fine: &str, verdict: &Result<(), Problem>) -> Said {
@@ -185,14 +185,16 @@ fn programmed(facts: &Facts) -> Said {
         return said("Unknown", reason::PENDING, format!("{count}; {trouble}"));
     }
     match (ready, serving) {
-        (0, _) => said("False", reason::NO_READY_PROXIES, format!("no proxy is ready to serve revision {}", standing.since)),
+        (0, _) => {
+            said("False", reason::NO_READY_PROXIES, format!("no proxy is ready to serve revision {}", standing.since))
+        }
         (_, 0) => said("Unknown", reason::PENDING, count),
         _ if facts.settling => said("Unknown", reason::PENDING, count),
         _ => said("False", reason::PARTIALLY_PROGRAMMED, count),
     }
 }
 
-fn dated(said: Said, generation: Option<i64>, previous: &[Condition], now: &Time) -> Condition {
+fn dated(said: &Said, generation: Option<i64>, previous: &[Condition], now: &Time) -> Condition {
     let before = previous.iter().find(|condition| condition.type_ == said.type_ && condition.status == said.status);
     Condition {
         type_: said.type_.to_owned(),

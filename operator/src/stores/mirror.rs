@@ -59,7 +59,8 @@ struct State<T> {
 impl<T: Mirrored> Mirror<T> {
     /// An empty mirror of `sources` watches.
     pub fn new(sources: usize) -> Self {
-        let source = || Source(RwLock::new(State { objects: BTreeMap::new(), incoming: BTreeMap::new(), listed: false }));
+        let source =
+            || Source(RwLock::new(State { objects: BTreeMap::new(), incoming: BTreeMap::new(), listed: false }));
         Self((0..sources).map(|_| Arc::new(source())).collect())
     }
 

@@ -87,9 +87,13 @@ impl Stores {
         }
         let pods: Api<Pod> = Api::namespaced(client.clone(), &options.config_namespace);
         let config = watcher::Config::default().labels(&options.proxy_selector);
-        self.spawn(&mut tasks, metrics, Plan { api: pods, config, name: "proxies", denied: Denied::Wait }, 0, |stores| {
-            &stores.proxies
-        });
+        self.spawn(
+            &mut tasks,
+            metrics,
+            Plan { api: pods, config, name: "proxies", denied: Denied::Wait },
+            0,
+            |stores| &stores.proxies,
+        );
         tasks
     }
 

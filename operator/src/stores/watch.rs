@@ -30,7 +30,7 @@ pub const DENIED_AFTER: Duration = Duration::from_secs(10);
 /// First and longest pause between two attempts. Shorter than kube's 0.8 s and 30 s: a change must not wait half a minute after the API server is back.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// After this long without an error, pauses start short again.
-const RESET: Duration = Duration::from_secs(60);
+const RESET: Duration = Duration::from_mins(1);
 
 /// Pauses that double, from the first to the longest of [`PAUSES`].
 struct Pauses(Duration);
@@ -111,8 +111,8 @@ fn forbidden(error: &watcher::Error) -> bool {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.is_forbidden(),
-        watcher::Error::WatchError(status) => status.is_forbidden(),
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status.is_forbidden(),
         _ => false,
     }
 }

@@ -27,7 +27,7 @@ struct State {
     version: u64,
 }
 
-pub struct Api {
+pub(crate) struct Api {
     state: Mutex<State>,
     changed: watch::Sender<u64>,
 }
@@ -55,7 +55,7 @@ impl State {
 
 impl Api {
     /// Starts; gives its URL, too.
-    pub async fn start() -> (Arc<Self>, String) {
+    pub(crate) async fn start() -> (Arc<Self>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let api = Arc::new(Self { state: Mutex::default(), changed: watch::Sender::new(0) });
@@ -67,7 +67,9 @@ impl Api {
                     let api = Arc::clone(&api);
                     async move { Ok::<_, Infallible>(api.answer(request).await) }
                 });
-                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                );
             }
         });
         (api, address)
@@ -83,18 +85,19 @@ impl Api {
     }
 
     /// Changes of anything.
-    pub fn changes(&self) -> watch::Receiver<u64> {
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         let mut changes = self.changed.subscribe();
         changes.mark_changed();
         changes
     }
 
     /// Puts an object as a user would: its status stays.
-    pub fn put(&self, resource: &str, mut object: Value) {
+    pub(crate) fn put(&self, resource: &str, mut object: Value) {
         {
             let mut state = self.state();
             if let Some(before) = state.objects.get(&key_of(resource, &object)) {
-                object["status"] = if object["status"].is_null() { before["status"].clone() } else { object["status"].take() };
+                object["status"] =
+                    if object["status"].is_null() { before["status"].clone() } else { object["status"].take() };
             }
             if object["status"].is_null() {
                 object.as_object_mut().unwrap().remove("status");
@@ -104,7 +107,7 @@ impl Api {
         self.tell();
     }
 
-    pub fn delete(&self, resource: &str, namespace: &str, name: &str) {
+    pub(crate) fn delete(&self, resource: &str, namespace: &str, name: &str) {
         {
             let mut state = self.state();
             let key = (resource.to_owned(), namespace.to_owned(), name.to_owned());
@@ -117,16 +120,16 @@ impl Api {
         self.tell();
     }
 
-    pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
+    pub(crate) fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
         self.state().objects.get(&(resource.to_owned(), namespace.to_owned(), name.to_owned())).cloned()
     }
 
     /// What requests wrote, leases apart.
-    pub fn writes(&self) -> Vec<String> {
+    pub(crate) fn writes(&self) -> Vec<String> {
         self.state().writes.clone()
     }
 
-    pub fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.state().writes.clear();
     }
 
@@ -149,7 +152,10 @@ impl Api {
                 let items: Vec<_> =
                     state.objects.iter().filter(|(key, object)| target.takes(key, object)).map(|(_, o)| o).collect();
                 let metadata = json!({"resourceVersion": state.version.to_string()});
-                json_of(StatusCode::OK, &json!({"kind": "List", "apiVersion": "v1", "metadata": metadata, "items": items}))
+                json_of(
+                    StatusCode::OK,
+                    &json!({"kind": "List", "apiVersion": "v1", "metadata": metadata, "items": items}),
+                )
             }
             (method, _) => {
                 let answer = self.write(&method, &target, body, apply);
@@ -168,7 +174,8 @@ impl Api {
         let mut state = self.state();
         let key = key_of(&target.resource, &body);
         let before = state.objects.get(&key).cloned();
-        let versions = (&body["metadata"]["resourceVersion"], before.as_ref().map(|b| &b["metadata"]["resourceVersion"]));
+        let versions =
+            (&body["metadata"]["resourceVersion"], before.as_ref().map(|b| &b["metadata"]["resourceVersion"]));
         let object = match (method, before.as_ref()) {
             (&Method::POST, Some(_)) => return failure(StatusCode::CONFLICT, "AlreadyExists"),
             (&Method::PUT, _) if Some(versions.0) != versions.1 => return failure(StatusCode::CONFLICT, "Conflict"),
@@ -200,23 +207,28 @@ impl Api {
     fn watch(self: Arc<Self>, target: Target) -> Response<Body> {
         let since: u64 = target.query["resourceVersion"].parse().unwrap();
         let changes = self.changes();
-        let events = futures::stream::unfold((self, changes, since, target), |(api, mut changes, since, target)| async {
-            loop {
-                let (version, text) = api.events(since, &target);
-                if !text.is_empty() {
-                    return Some((Ok::<_, Infallible>(Frame::data(Bytes::from(text))), (api, changes, version, target)));
+        let events =
+            futures::stream::unfold((self, changes, since, target), |(api, mut changes, since, target)| async move {
+                loop {
+                    let (version, text) = api.events(since, &target);
+                    if !text.is_empty() {
+                        return Some((
+                            Ok::<_, Infallible>(Frame::data(Bytes::from(text))),
+                            (api, changes, version, target),
+                        ));
+                    }
+                    changes.changed().await.ok()?;
                 }
-                changes.changed().await.ok()?;
-            }
-        });
+            });
         Response::new(StreamBody::new(events).boxed_unsync())
     }
 
     fn events(&self, since: u64, target: &Target) -> (u64, String) {
         let state = self.state();
         let new = state.events.iter().filter(|(version, _, key, object)| *version > since && target.takes(key, object));
-        let text = new.map(|(_, type_, _, object)| format!("{}\n", json!({"type": type_, "object": object}))).collect();
-        (state.version, text)
+        let lines: Vec<_> =
+            new.map(|(_, type_, _, object)| json!({"type": type_, "object": object}).to_string()).collect();
+        (state.version, lines.into_iter().map(|line| line + "\n").collect())
     }
 }
 

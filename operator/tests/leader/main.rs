@@ -1,5 +1,8 @@
 //! The whole operator against an API server in memory and a proxy that answers like one: writes, conditions, repair, election.
 
+// The world of a test, unlike its code, has no errors to pass on.
+#![allow(clippy::unwrap_used)]
+
 mod api;
 mod proxy;
 mod world;
@@ -10,7 +13,7 @@ use world::{World, route, tenant};
 #[tokio::test]
 async fn an_object_goes_all_the_way_to_ready() {
     let world = World::new().await;
-    world.proxy("p").await;
+    world.proxy("p");
     let _operator = world.operator("one").await;
     world.until_ready("relayroutes", "a", 1).await;
     world.until_ready("relaytenants", "t", 1).await;
@@ -26,13 +29,16 @@ async fn an_object_goes_all_the_way_to_ready() {
     let index = writes.iter().position(|write| write == "configmaps relay/relay-config").unwrap();
     let shards = writes.iter().filter(|write| write.contains("relay-config-") || write.contains("relay-secrets-"));
     assert_eq!(shards.count(), 32);
-    assert!(writes[index + 1..].iter().all(|write| !write.contains("relay/relay-")), "the index comes last: {writes:?}");
+    assert!(
+        writes[index + 1..].iter().all(|write| !write.contains("relay/relay-")),
+        "the index comes last: {writes:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_change_writes_its_shard_and_tells_pending_before_true() {
     let world = World::new().await;
-    world.proxy("p").await;
+    world.proxy("p");
     let _operator = world.operator("one").await;
     world.until_ready("relayroutes", "a", 1).await;
     world.until_ready("relaytenants", "t", 1).await;
@@ -58,7 +64,7 @@ async fn a_change_writes_its_shard_and_tells_pending_before_true() {
 #[tokio::test]
 async fn a_bad_object_is_told_so_and_the_good_one_serves_on() {
     let world = World::new().await;
-    world.proxy("p").await;
+    world.proxy("p");
     let _operator = world.operator("one").await;
     world.until_ready("relayroutes", "a", 1).await;
     let mut bad = route("bad", 1, "/v3");
@@ -79,12 +85,14 @@ async fn a_bad_object_is_told_so_and_the_good_one_serves_on() {
 #[tokio::test]
 async fn a_rotated_secret_reaches_the_proxies() {
     let world = World::new().await;
-    world.proxy("p").await;
+    world.proxy("p");
     let _operator = world.operator("one").await;
     world.until_ready("relayroutes", "a", 1).await;
     let before = world.proxy.revision();
     world.api.put("secrets", world::secret("rotated-provider-key"));
-    world.until("served", || world.proxy.revision() != before && world.programmed("relayroutes", "a", 1) == "True").await;
+    world
+        .until("served", || world.proxy.revision() != before && world.programmed("relayroutes", "a", 1) == "True")
+        .await;
     let revision = || world.api.get("relayroutes", "team", "a").unwrap()["status"]["revision"].clone();
     world.until("told", || revision() == world.proxy.revision()).await;
 }
@@ -92,10 +100,10 @@ async fn a_rotated_secret_reaches_the_proxies() {
 #[tokio::test]
 async fn what_another_hand_changes_or_deletes_is_repaired() {
     let world = World::new().await;
-    world.proxy("p").await;
+    world.proxy("p");
     let _operator = world.operator("one").await;
     world.until_ready("relayroutes", "a", 1).await;
-    let name = world.shard_of("a");
+    let name = World::shard_of("a");
     let written = world.api.get("configmaps", "relay", &name).unwrap()["data"].clone();
     let mut changed = world.api.get("configmaps", "relay", &name).unwrap();
     changed["data"] = json!({"shard.json": "{}"});
@@ -110,14 +118,14 @@ async fn without_a_ready_proxy_nothing_is_programmed_and_a_new_one_that_serves_c
     let world = World::new().await;
     let _operator = world.operator("one").await;
     world.until("no proxy", || world.programmed("relayroutes", "a", 1) == "False").await;
-    world.proxy("p").await;
+    world.proxy("p");
     world.until_ready("relayroutes", "a", 1).await;
 }
 
 #[tokio::test]
 async fn a_second_replica_takes_over_and_writes_nothing_that_is_there() {
     let world = World::new().await;
-    world.proxy("p").await;
+    world.proxy("p");
     let first = world.operator("one").await;
     world.until_ready("relayroutes", "a", 1).await;
     world.until_ready("relaytenants", "t", 1).await;
@@ -138,10 +146,10 @@ async fn a_second_replica_takes_over_and_writes_nothing_that_is_there() {
 #[tokio::test]
 async fn a_deleted_object_leaves_the_set() {
     let world = World::new().await;
-    world.proxy("p").await;
+    world.proxy("p");
     let _operator = world.operator("one").await;
     world.until_ready("relayroutes", "a", 1).await;
-    let name = world.shard_of("a");
+    let name = World::shard_of("a");
     world.api.delete("relayroutes", "team", "a");
     let text = || world.api.get("configmaps", "relay", &name).unwrap()["data"]["shard.json"].to_string();
     world.until("gone", || !text().contains("team/a")).await;

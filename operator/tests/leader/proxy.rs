@@ -13,14 +13,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 #[derive(Clone)]
-pub struct Proxy {
-    pub port: u16,
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
     serves: watch::Receiver<String>,
     held: Arc<watch::Sender<bool>>,
 }
 
 impl Proxy {
-    pub async fn new(api: Arc<Api>) -> Self {
+    pub(crate) async fn new(api: Arc<Api>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (serve, serves) = watch::channel(String::new());
@@ -31,11 +31,11 @@ impl Proxy {
     }
 
     /// While held, it does not take a new set.
-    pub fn hold(&self, held: bool) {
+    pub(crate) fn hold(&self, held: bool) {
         self.held.send_replace(held);
     }
 
-    pub fn revision(&self) -> String {
+    pub(crate) fn revision(&self) -> String {
         self.serves.borrow().clone()
     }
 }
@@ -46,12 +46,13 @@ async fn follow(api: Arc<Api>, serve: watch::Sender<String>, mut held: watch::Re
         let index = api.get("configmaps", "relay", "relay-config");
         let text = index.as_ref().and_then(|index| index["data"]["index.json"].as_str());
         let index: Option<Value> = text.and_then(|text| serde_json::from_str(text).ok());
-        if let Some(revision) = index.as_ref().and_then(|index| index["revision"].as_str()).filter(|_| !*held.borrow()) {
+        if let Some(revision) = index.as_ref().and_then(|index| index["revision"].as_str()).filter(|_| !*held.borrow())
+        {
             serve.send_if_modified(|serves| std::mem::replace(serves, revision.to_owned()) != revision);
         }
         tokio::select! {
-            changed = changes.changed() => if changed.is_err() { return },
-            changed = held.changed() => if changed.is_err() { return },
+            end = changes.changed() => if end.is_err() { return },
+            end = held.changed() => if end.is_err() { return },
         }
     }
 }

@@ -16,29 +16,29 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Far more than anything here takes; a test that reaches it has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
-pub struct World {
-    pub api: Arc<Api>,
-    pub proxy: Proxy,
+pub(crate) struct World {
+    pub(crate) api: Arc<Api>,
+    pub(crate) proxy: Proxy,
     address: String,
 }
 
-pub struct Operator {
+pub(crate) struct Operator {
     shutdown: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Operator {
     /// Ends it as SIGTERM does.
-    pub async fn end(self) {
+    pub(crate) async fn end(self) {
         self.shutdown.cancel();
         timeout(PATIENCE, self.task).await.unwrap().unwrap();
     }
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let (api, address) = Api::start().await;
         api.put("namespaces", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}}));
         api.put("secrets", secret("first-provider-key"));
@@ -50,7 +50,7 @@ impl World {
     }
 
     /// Makes the proxy known as a ready pod.
-    pub async fn proxy(&self, name: &str) {
+    pub(crate) fn proxy(&self, name: &str) {
         self.api.put(
             "pods",
             json!({
@@ -62,7 +62,7 @@ impl World {
     }
 
     /// Starts an operator; returns when its stores are listed and somebody leads.
-    pub async fn operator(&self, identity: &str) -> Operator {
+    pub(crate) async fn operator(&self, identity: &str) -> Operator {
         let client = Client::try_from(Config::new(self.address.parse().unwrap())).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let options = RunOptions {
@@ -79,34 +79,34 @@ impl World {
         Operator { shutdown, task }
     }
 
-    pub fn holder(&self) -> String {
+    pub(crate) fn holder(&self) -> String {
         let lease = self.api.get("leases", "relay", "relay-operator");
         let holder = lease.as_ref().and_then(|lease| lease["spec"]["holderIdentity"].as_str());
         holder.unwrap_or_default().to_owned()
     }
 
     /// Name of the ConfigMap that holds a route.
-    pub fn shard_of(&self, route: &str) -> String {
+    pub(crate) fn shard_of(route: &str) -> String {
         relay_snapshot::shards::config_name(relay_snapshot::shards::shard_of(&ObjectId::new("team", route)))
     }
 
     /// Status of a condition of this generation; empty where there is none.
-    pub fn says(&self, kind: &str, name: &str, generation: i64, type_: &str) -> String {
+    pub(crate) fn says(&self, kind: &str, name: &str, generation: i64, type_: &str) -> String {
         let object = self.api.get(kind, "team", name).unwrap_or_default();
         let condition = condition(&object["status"], type_).filter(|c| c["observedGeneration"] == generation);
         condition.and_then(|condition| condition["status"].as_str().map(str::to_owned)).unwrap_or_default()
     }
 
-    pub fn programmed(&self, kind: &str, name: &str, generation: i64) -> String {
+    pub(crate) fn programmed(&self, kind: &str, name: &str, generation: i64) -> String {
         self.says(kind, name, generation, "Programmed")
     }
 
-    pub async fn until_ready(&self, kind: &str, name: &str, generation: i64) {
+    pub(crate) async fn until_ready(&self, kind: &str, name: &str, generation: i64) {
         self.until(&format!("{kind} {name} is ready"), || self.says(kind, name, generation, "Ready") == "True").await;
     }
 
     /// Waits for a change of the API server after which `holds`.
-    pub async fn until(&self, what: &str, holds: impl Fn() -> bool) {
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn() -> bool) {
         let mut changes = self.api.changes();
         let waited = async {
             while !holds() {
@@ -117,11 +117,11 @@ impl World {
     }
 }
 
-pub fn condition(status: &Value, type_: &str) -> Option<Value> {
+pub(crate) fn condition(status: &Value, type_: &str) -> Option<Value> {
     status["conditions"].as_array()?.iter().find(|condition| condition["type"] == type_).cloned()
 }
 
-pub fn secret(key: &str) -> Value {
+pub(crate) fn secret(key: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": "team", "name": "s"},
         "data": {
@@ -131,7 +131,7 @@ pub fn secret(key: &str) -> Value {
     })
 }
 
-pub fn route(name: &str, generation: i64, path: &str) -> Value {
+pub(crate) fn route(name: &str, generation: i64, path: &str) -> Value {
     json!({
         "apiVersion": "stream-relay.dev/v1alpha1", "kind": "RelayRoute",
         "metadata": {"namespace": "team", "name": name, "uid": format!("route-{name}"), "generation": generation},
@@ -142,7 +142,7 @@ pub fn route(name: &str, generation: i64, path: &str) -> Value {
     })
 }
 
-pub fn tenant(name: &str, generation: i64) -> Value {
+pub(crate) fn tenant(name: &str, generation: i64) -> Value {
     let sha256 = relay_snapshot::shards::sha256_hex(name.as_bytes());
     json!({
         "apiVersion": "stream-relay.dev/v1alpha1", "kind": "RelayTenant",

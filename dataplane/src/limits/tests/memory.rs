@@ -1,6 +1,6 @@
 use super::super::gcra::Rule;
 use super::super::memory::Memory;
-use super::{Limiter, per_hour, tenant};
+use super::{Limiter, Mode, per_hour, tenant};
 use relay_snapshot::RateLimit;
 use std::time::Duration;
 use tokio::time::advance;
@@ -39,4 +39,18 @@ async fn a_bucket_in_use_is_never_swept() {
         advance(Duration::from_millis(1)).await;
     }
     assert!(!memory.admit(&tenant("slow"), slow).allowed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn proxies_without_redis_hold_a_share_each() {
+    let proxies = [Limiter::memory_share(3), Limiter::memory_share(3), Limiter::memory_share(3)];
+    let mut admitted = 0;
+    for proxy in &proxies {
+        for _ in 0..20 {
+            let decision = proxy.admit(&tenant("a"), &per_hour(9, 9)).await;
+            assert_eq!((decision.limit, decision.mode), (3, Mode::Local));
+            admitted += u32::from(decision.allowed);
+        }
+    }
+    assert_eq!(admitted, 9);
 }

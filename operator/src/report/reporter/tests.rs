@@ -70,7 +70,10 @@ fn how_far_a_young_set_got_is_not_told_and_an_old_one_is() {
     let found = found(1, Some(says(1, 0, 3, true)));
     assert!(!differs(&sight(true, true), &found, &verdict(1), &says(1, 2, 3, true)));
     assert!(differs(&sight(true, false), &found, &verdict(1), &says(1, 2, 3, false)));
-    assert!(differs(&sight(true, true), &found, &verdict(1), &says(1, 3, 3, true)), "served everywhere is told at once");
+    assert!(
+        differs(&sight(true, true), &found, &verdict(1), &says(1, 3, 3, true)),
+        "served everywhere is told at once"
+    );
 }
 
 #[test]

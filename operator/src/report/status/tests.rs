@@ -44,7 +44,12 @@ fn served_by_every_proxy_is_ready() {
     let status = status(&facts(&verdict, Some(&standing), 3, 3), None, &time(1));
     assert_eq!(
         told(&status),
-        ["Accepted True Accepted", "ResolvedRefs True ResolvedRefs", "Programmed True Programmed", "Ready True Programmed"]
+        [
+            "Accepted True Accepted",
+            "ResolvedRefs True ResolvedRefs",
+            "Programmed True Programmed",
+            "Ready True Programmed"
+        ]
     );
     assert_eq!(message(&status, "Programmed"), "3/3 proxies serve revision 7c21f0");
     assert_eq!(message(&status, "Ready"), "3/3 proxies serve revision 7c21f0");
@@ -68,10 +73,10 @@ fn served_by_some_is_partly_programmed_once_the_set_has_settled() {
     let (verdict, standing) = (verdict(), standing());
     let old = facts(&verdict, Some(&standing), 2, 3);
     let now = time(1);
-    assert_eq!(told(&status(&old, None, &now))[2..], [
-        "Programmed False PartiallyProgrammed",
-        "Ready False PartiallyProgrammed"
-    ]);
+    assert_eq!(
+        told(&status(&old, None, &now))[2..],
+        ["Programmed False PartiallyProgrammed", "Ready False PartiallyProgrammed"]
+    );
     let young = Facts { settling: true, ..old };
     assert_eq!(told(&status(&young, None, &now))[2], "Programmed Unknown Pending");
 }
@@ -102,11 +107,10 @@ fn an_unresolved_object_keeps_its_place_and_is_not_ready() {
     let missing = problem(reason::SECRET_NOT_FOUND, "spec.backends[0].credential.secretRef");
     let unresolved = Verdict { resolved_refs: Err(missing), ..verdict() };
     let status = status(&facts(&unresolved, Some(&standing), 3, 3), None, &time(1));
-    assert_eq!(told(&status)[1..], [
-        "ResolvedRefs False SecretNotFound",
-        "Programmed True Programmed",
-        "Ready False SecretNotFound"
-    ]);
+    assert_eq!(
+        told(&status)[1..],
+        ["ResolvedRefs False SecretNotFound", "Programmed True Programmed", "Ready False SecretNotFound"]
+    );
 }
 
 #[test]

@@ -42,9 +42,7 @@ fn secrets_print_nothing() {
 
 #[test]
 fn versions_compare_as_numbers() {
-    let version = |text: &str| {
-        version_of(&ObjectMeta { resource_version: Some(text.into()), ..ObjectMeta::default() })
-    };
+    let version = |text: &str| version_of(&ObjectMeta { resource_version: Some(text.into()), ..ObjectMeta::default() });
     assert!(version("99") < version("100"));
     assert_eq!(version("opaque"), 0);
 }
