@@ -9,14 +9,14 @@ import proxies
 # Of open files: 1000 streams have two sockets each in a proxy.
 FILES = 8192
 IDLE_STREAMS = 1000
-GAP_MS, WINDOW_MS, PACED = 20, 2500, 300
+GAP_MS, WINDOW_MS, PACED = 20, 3500, 300
 # Streams of S3 run from before the window (one more starts each millisecond, then 20 gaps of rest) till behind it.
 PACED_EVENTS = (PACED + 20 * GAP_MS + WINDOW_MS) // GAP_MS + 25
 
 # plan, clients, and per client requests before and in the window
 SCENARIOS = {
     "S1": {"plan": "json", "clients": 64, "warmup": 20, "requests": 300},
-    "S2": {"plan": "stream.100.0", "clients": 64, "warmup": 5, "requests": 60},
+    "S2": {"plan": "stream.100.0", "clients": 64, "warmup": 5, "requests": 120},
     "S3": {"plan": f"stream.{PACED_EVENTS}.{GAP_MS}", "clients": PACED, "warmup": 2, "requests": 1, "window": WINDOW_MS},
 }
 
@@ -27,8 +27,8 @@ class Failed(Exception):
 
 def load(bench, proxy, sample, **options):
     """Runs the load generator; its figures, and what `sample` gave at the window's begin and end."""
-    command = ["taskset", "-c", str(proxies.LOAD_CORE), bench.bin / "relay-bench", "load", "--proxy", proxy.address, "--key", proxies.KEY]
-    for name, value in options.items():
+    command = ["taskset", "-c", str(proxies.LOAD_CORE), bench.bin / "relay-bench", "load"]
+    for name, value in {"proxy": proxy.address, "key": proxies.KEY, **options}.items():
         command += [f"--{name}", str(value)]
     samples = []
     # The generator bounds itself in time (--limit), so that reading from it ends.

@@ -156,9 +156,9 @@ class Bench:
         user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""
         conf.write_text(NGINX.format(user=user, dir=self.folder, upstream=self.upstream, port=port))
         process = self._start("nginx", PROXY_CORE, ["nginx", "-e", "stderr", "-p", self.folder, "-c", conf], stdout=subprocess.DEVNULL)
-        self._await("nginx", process, lambda: answers(port))
-        worker = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        return Proxy("nginx", port, int(worker[0]))
+        # The master listens before it has its worker, which is the process that relays.
+        self._await("nginx", process, lambda: answers(port) and children(process.pid))
+        return Proxy("nginx", port, children(process.pid)[0])
 
     def _bare(self):
         address, pid = self._printed_address("bare", PROXY_CORE, [self.bin / "relay-bench", "bare", "--upstream", self.upstream])
@@ -174,6 +174,11 @@ class Bench:
         process = self._start("relay", PROXY_CORE, [*command, "--drain-timeout", "1s"], stdout=subprocess.DEVNULL)
         self._await("relay", process, lambda: answers(admin, "/readyz"))
         return Proxy("relay", port, process.pid)
+
+
+def children(pid):
+    """Processes that the main thread of another started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def free_port():

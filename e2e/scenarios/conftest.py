@@ -31,18 +31,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def kube():
     """The Kubernetes API."""
-    made = Kube()
-    yield made
-    image_sizes(made)
-
-
-def image_sizes(kube):
-    """Notes what the nodes say of the project's images."""
-    for found in kube.items("Node"):
-        for image in found["status"].get("images", []):
-            for name in image["names"]:
-                if name.startswith("relay.test/") and "@" not in name and "prometheus" not in name:
-                    figures.say(f"image {name}", f"{image['sizeBytes'] / 2**20:.1f} MiB")
+    return Kube()
 
 
 @pytest.fixture(scope="session")

@@ -16,14 +16,19 @@ CHARTS = TOP / "charts"
 CRDS = ("relayroutes.stream-relay.dev", "relaytenants.stream-relay.dev")
 
 
+def images():
+    """What e2e/images told: component -> (digest, bytes). Nothing on clusters that have their images otherwise."""
+    told = [line.split("=") for line in os.environ.get("RELAY_IMAGES", "").split()]
+    return {component: (digest, int(size)) for component, digest, size in told}
+
+
 def values():
     """The chart's values. RELAY_VALUES names a file that is put over them, for clusters with other images."""
-    names = {"operator": "operator", "proxy": "proxy", "redis": "redis"}
-    # Tags stay the same when an image changes: the digests that e2e/images tells restart what is out of date.
-    digests = dict(pair.split("=") for pair in os.environ.get("RELAY_IMAGE_DIGESTS", "").split())
-    stamped = {component: {"stream-relay.dev/image": digests.get(component, "unknown")} for component in names}
+    components = ("operator", "proxy", "redis")
+    # Tags stay the same when an image changes: the digests restart what is out of date.
+    stamped = {name: {"stream-relay.dev/image": images().get(name, ("unknown", 0))[0]} for name in components}
     return {
-        "image": {component: {"repository": f"relay.test/{name}", "tag": "1"} for component, name in names.items()},
+        "image": {name: {"repository": f"relay.test/{name}", "tag": "1"} for name in components},
         "operator": {"replicas": 2, "podAnnotations": stamped["operator"]},
         "proxy": {"replicas": 3, "podAnnotations": stamped["proxy"]},
         "redis": {"bundled": {"enabled": True, "podAnnotations": stamped["redis"]}},
@@ -45,6 +50,8 @@ def charts(**more):
     upgrade("stream-relay-crds", "stream-relay-crds", {})
     kubectl("wait", "--for=condition=Established", "--timeout=30s", *[f"crd/{name}" for name in CRDS])
     upgrade(NAMESPACE, "stream-relay", values() | more)
+    for component, (_, size) in images().items():
+        figures.say(f"image {component}, unpacked", f"{size / 2**20:.1f} MiB")
     for component in ("redis", "proxy", "operator"):
         rolled_out(NAMESPACE, f"stream-relay-{component}")
 

@@ -17,7 +17,6 @@ KINDS = {
     "ConfigMap": ("api/v1", "configmaps", True),
     "Deployment": ("apis/apps/v1", "deployments", True),
     "Namespace": ("api/v1", "namespaces", False),
-    "Node": ("api/v1", "nodes", False),
     "Pod": ("api/v1", "pods", True),
     "RelayRoute": (RELAY, "relayroutes", True),
     "RelayTenant": (RELAY, "relaytenants", True),

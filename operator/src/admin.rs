@@ -84,3 +84,6 @@ fn text(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
     response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain; version=0.0.4"));
     response
 }
+
+#[cfg(test)]
+mod tests;

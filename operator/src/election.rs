@@ -1,5 +1,6 @@
 //! Takes, renews and releases the Lease, and leads meanwhile.
 
+use crate::brief::brief;
 use crate::lease::{Decision, Seen, Timing, decide, held, released};
 use crate::metrics::Metrics;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -144,17 +145,5 @@ impl Election {
             }
             Err(error) => Err(error),
         }
-    }
-}
-
-/// An error of the API server in one line. Statuses are told by code, reason and message; kube's own text repeats them as a struct. Of an answer that is not
-/// readable only the place is told: the parser's message could quote a Secret.
-pub fn brief(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => format!("{} {}: {}", status.code, status.reason, status.message),
-        kube::Error::SerdeError(error) => {
-            format!("the answer is not readable at line {}, column {}", error.line(), error.column())
-        }
-        other => other.to_string(),
     }
 }

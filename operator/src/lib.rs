@@ -15,6 +15,7 @@
 //! `election`, `admin`. The rest is pure.
 
 pub mod admin;
+pub mod brief;
 pub mod cli;
 pub mod confirm;
 pub mod controller;

@@ -13,12 +13,17 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging by `filter`. A bare level silences the watcher's own warnings: each of its errors is logged once by the store that it concerns.
-/// The client's are silenced always: it logs whole answers that it can't parse, and they may hold Secrets.
+/// The client library tells of every failed request and watch by itself; here each is told once, by the part that it concerns.
+const QUIET: &str = "kube_runtime=error,kube_client::client::builder=off";
+
+/// Starts logging by `filter`. To a bare level the client library's own noise is cut off.
 pub fn start(format: LogFormat, filter: &str) -> Result<(), ParseError> {
-    let quiet = if filter.contains('=') { "" } else { ",kube_runtime=error" };
-    let filter = EnvFilter::builder().parse(format!("{filter}{quiet},kube_client=error"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let own = if filter.contains('=') { filter.to_owned() } else { format!("{filter},{QUIET}") };
+    let filter = EnvFilter::builder().parse(own)?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),

@@ -1,11 +1,12 @@
 //! Puts the parts together.
 
 use crate::admin::{Admin, serve};
+use crate::brief::brief;
 use crate::cli::RunOptions;
 use crate::confirm::{self, Acknowledged};
 use crate::controller::written::Written;
 use crate::controller::{Controller, Scope};
-use crate::election::{Election, brief};
+use crate::election::Election;
 use crate::lease::TIMING;
 use crate::metrics::Metrics;
 use crate::report::reporter::Reporter;

@@ -8,7 +8,7 @@ use crate::exchange::Exchange;
 use crate::format::{Family, Format};
 use crate::reason::Reason;
 use crate::table::{BackendEntry, RouteEntry};
-use crate::upstream::{Answer, Failed, RequestBody, RequestBodyError, UpstreamError};
+use crate::upstream::{Answer, Failed, RequestBody, UpstreamError};
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri, Version, request};
 use std::future::Future;
@@ -32,12 +32,12 @@ impl Proxy {
         &self,
         route: &RouteEntry,
         head: request::Parts,
-        body: Peeked,
+        body: &mut Peeked,
         exchange: &mut Exchange,
         family: Family,
     ) -> Result<Answered, Refusal> {
         let fault = Arc::new(OnceLock::new());
-        let mut body = Some(RequestBody::new(body.head, Some(body.rest), route.body_max, Arc::clone(&fault)));
+        let mut body = Some(body.take(route.body_max, Arc::clone(&fault)));
         let mut failure = Failure::Request("the route has no backend");
         for backend in route.in_turn() {
             let Some(unsent) = body.take() else { break };

@@ -37,9 +37,25 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 /// The query without parameters that carry keys; `None` where nothing is left.
 pub(super) fn without_keys(query: &str) -> Option<String> {
     let is_key = |part: &&str| {
-        let name = part.split('=').next().unwrap_or_default();
-        KEY_PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known))
+        let name = decoded(part.split('=').next().unwrap_or_default());
+        KEY_PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
     };
     let kept: Vec<&str> = query.split('&').filter(|part| !is_key(part)).collect();
     (!kept.is_empty()).then(|| kept.join("&"))
+}
+
+/// Without its percent-encoding (RFC 3986, section 2.1), as the provider reads it.
+fn decoded(name: &str) -> Vec<u8> {
+    let mut pieces = name.split('%');
+    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        match piece.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                bytes.extend_from_slice(&piece.as_bytes()[2..]);
+            }
+            None => bytes.extend_from_slice(piece.as_bytes()),
+        }
+    }
+    bytes
 }

@@ -50,9 +50,21 @@ impl Proxy {
         let mut exchange =
             Exchange::begin(Arc::clone(&self.metrics), request_id, request.method().clone(), path.clone());
         let mut admission = None;
-        let mut response = match self.answer(&table, request, &mut exchange, &mut admission).await {
+        let (head, body) = request.into_parts();
+        let mut body = Peeked::new(&head.headers, body);
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.answer(&table, head, &mut body, &mut exchange, &mut admission) => outcome,
+            () = self.drain.cut.cancelled() => {
+                Err(Refusal::new(Reason::Draining, Family::of_path(&path), "the relay is shutting down; please retry".to_owned()))
+            }
+        };
+        let mut response = match outcome {
             Ok(answered) => respond::relayed(answered, exchange, self.drain.cut.clone()),
-            Err(refusal) => refusal.into_response(exchange),
+            Err(refusal) => {
+                body.discard();
+                refusal.into_response(exchange)
+            }
         };
         headers::add_limits(response.headers_mut(), admission.as_ref());
         headers::add_revision(response.headers_mut(), &table.revision);
@@ -62,11 +74,11 @@ impl Proxy {
     async fn answer(
         &self,
         table: &Table,
-        request: Request<Incoming>,
+        head: http::request::Parts,
+        body: &mut Peeked,
         exchange: &mut Exchange,
         admission: &mut Option<Decision>,
     ) -> Result<respond::Answered, Refusal> {
-        let (head, body) = request.into_parts();
         let family = Family::of_path(head.uri.path());
         let refuse = |reason, message: String| Refusal::new(reason, family, message);
         if has_dot_segments(head.uri.path()) {
@@ -74,8 +86,7 @@ impl Proxy {
         }
 
         let tenant = authenticate(table, &head.headers, exchange).map_err(|(reason, text)| refuse(reason, text.into()))?;
-        let mut body = Peeked::new(body);
-        let route = find_route(tenant, &head, &mut body, family, exchange).await?;
+        let route = find_route(tenant, &head, body, family, exchange).await?;
         if peek::declared_length(&head.headers).is_some_and(|length| length > route.body_max) {
             return Err(refuse(Reason::BodyTooLarge, too_large(&route.label, route.body_max)));
         }

@@ -45,6 +45,7 @@ impl Refusal {
     fn end(&self) -> StreamEnd {
         match self.reason {
             Reason::RequestsLimited => StreamEnd::LimitReached,
+            Reason::Draining => StreamEnd::Drained,
             Reason::FirstByteTimeout => StreamEnd::FirstByteTimeout,
             Reason::UpstreamConnect | Reason::UpstreamReset | Reason::UpstreamProtocol => StreamEnd::UpstreamError,
             _ => StreamEnd::Refused,

@@ -1,1 +1,4 @@
-
+mod credentials;
+mod headers;
+mod model;
+mod request_id;

@@ -54,10 +54,11 @@ impl H2 {
         let (head, mut body) = self.open(path, body).await.into_parts();
         let mut got = Got { status: head.status, headers: head.headers, body: Vec::new(), whole: true };
         while let Some(frame) = timeout(LIMIT, body.frame()).await.expect("in time") {
-            match frame {
-                Ok(frame) => got.body.extend_from_slice(frame.data_ref().expect("no trailers")),
-                Err(_) => got.whole = false,
-            }
+            let Ok(frame) = frame else {
+                got.whole = false;
+                break;
+            };
+            got.body.extend_from_slice(frame.data_ref().expect("no trailers"));
         }
         got
     }

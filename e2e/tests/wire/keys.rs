@@ -120,8 +120,8 @@ async fn no_route_is_404() {
 #[tokio::test]
 async fn a_refusal_is_read_also_by_who_is_still_sending() {
     let (house, _provider) = House::simple().await;
-    let body = vec![b'x'; 3 << 20];
-    for _ in 0..20 {
+    let body = vec![b'x'; 30 << 20];
+    for _ in 0..5 {
         let client = Client::request(house.addr, "POST", CHAT, "content-type: application/json\r\n", &body).await;
         is_refused(&client.answer().await, 401, "key_missing", "invalid_request_error");
     }

@@ -1,5 +1,6 @@
 //! One question to one proxy: `GET /revision?after=R&wait=10s`.
 
+use crate::brief::chain;
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
@@ -67,13 +68,13 @@ async fn ask(client: &HttpClient, address: SocketAddr, after: Option<&str>) -> R
     if response.status() != StatusCode::OK {
         return Err(format!("answered {}", response.status()));
     }
-    let body = Limited::new(response.into_body(), BODY_MAX).collect().await.map_err(told)?.to_bytes();
+    let body = Limited::new(response.into_body(), BODY_MAX).collect().await.map_err(|error| chain(&*error))?.to_bytes();
     let Answer { revision } = serde_json::from_slice(&body).map_err(told)?;
     // It goes into the next question's path.
     let sane = revision.len() <= REVISION_MAX && revision.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if sane { Ok(revision) } else { Err("answered with no revision".to_owned()) }
 }
 
-fn told(error: impl std::fmt::Display) -> String {
-    error.to_string()
+fn told(error: impl std::error::Error) -> String {
+    chain(&error)
 }

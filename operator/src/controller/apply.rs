@@ -3,7 +3,7 @@
 use super::build::{Piece, Prepared, ShardKind};
 use super::plan::Plan;
 use super::written::{CONFIG_LABEL, Written, label_of};
-use crate::election::brief;
+use crate::brief::brief;
 use crate::metrics::Metrics;
 use crate::stores::kinds::version_of;
 use futures::{StreamExt, TryStreamExt};

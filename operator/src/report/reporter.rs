@@ -2,9 +2,9 @@
 
 use super::status::{Facts, Status, kind_of, status};
 use super::{Desired, SETTLING};
+use crate::brief::brief;
 use crate::confirm::Acknowledged;
 use crate::controller::apply::FIELD_MANAGER;
-use crate::election::brief;
 use crate::metrics::{Metrics, milliseconds};
 use crate::programmed::Fleet;
 use crate::stores::kinds::version_of;

@@ -1,6 +1,6 @@
 //! One watch: list, follow, heal.
 
-use crate::election::brief;
+use crate::brief::brief;
 use crate::metrics::Metrics;
 use futures::StreamExt;
 use kube::runtime::WatchStreamExt;
@@ -9,10 +9,9 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
-use std::pin::pin;
 use std::time::Duration;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// What it means that the API server does not let the operator read a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,49 +60,82 @@ pub async fn follow<K>(
 ) where
     K: Resource<DynamicType: Default> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let pauses = ResetTimerBackoff::new(Pauses(PAUSES.0), RESET);
-    let mut events = pin!(watcher::watcher(api, config).backoff(pauses));
-    let mut denials = Denials::default();
+    let stream = || {
+        let pauses = ResetTimerBackoff::new(Pauses(PAUSES.0), RESET);
+        watcher::watcher(api.clone(), config.clone()).backoff(pauses).boxed()
+    };
+    let mut events = stream();
+    let mut health = Health::default();
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
                 metrics.watch_events.with_label_values(&[name, "event"]).inc();
-                if !matches!(event, Event::Init) && denials.end() {
-                    info!(watch = name, "readable again");
+                if !matches!(event, Event::Init) && health.good() {
+                    info!(watch = name, "watching again");
                 }
                 handle(event);
             }
-            Err(error) if forbidden(&error) => {
-                metrics.watch_events.with_label_values(&[name, "denied"]).inc();
-                if denials.lasts(Instant::now()) && denied == Denied::Empty {
-                    warn!(watch = name, error = %told(&error), "denied: treated as if there were none; grant list and watch, or set --watch-namespaces");
-                    handle(Event::Init);
-                    handle(Event::InitDone);
-                } else {
-                    warn!(watch = name, error = %told(&error), "denied");
-                }
-            }
             Err(error) => {
-                metrics.watch_events.with_label_values(&[name, "error"]).inc();
-                warn!(watch = name, error = %told(&error), "watch failed; trying again");
+                let refused = forbidden(&error);
+                let result = if refused { "denied" } else { "error" };
+                metrics.watch_events.with_label_values(&[name, result]).inc();
+                let listing = matches!(error, watcher::Error::InitialListFailed(_));
+                let text = told(&error);
+                if health.bad() {
+                    warn!(watch = name, error = text, "watch failed; trying again until it works");
+                } else {
+                    debug!(watch = name, error = text, "watch failed");
+                }
+                if refused && health.denied(Instant::now()) {
+                    if listing && denied == Denied::Empty {
+                        if health.believe() {
+                            let cure = "grant list and watch, or set --watch-namespaces";
+                            warn!(watch = name, error = text, cure, "denied: as if there were none");
+                        }
+                        handle(Event::Init);
+                        handle(Event::InitDone);
+                    } else if !listing {
+                        // Whether what is known may still be read, a list tells.
+                        events = stream();
+                    }
+                }
             }
         }
     }
 }
 
-/// How long reading was denied, without a success between.
+/// How a watch is doing.
 #[derive(Debug, Default)]
-struct Denials(Option<Instant>);
+struct Health {
+    failing: bool,
+    /// The first and the last denial of a row.
+    denials: Option<(Instant, Instant)>,
+    believed: bool,
+}
 
-impl Denials {
-    /// Notes a denial; true when it lasts for [`DENIED_AFTER`].
-    fn lasts(&mut self, now: Instant) -> bool {
-        now.duration_since(*self.0.get_or_insert(now)) >= DENIED_AFTER
+impl Health {
+    /// Notes a success; true when it was failing before.
+    fn good(&mut self) -> bool {
+        std::mem::take(self).failing
     }
 
-    /// Notes a success; true when there was a denial before it.
-    fn end(&mut self) -> bool {
-        self.0.take().is_some()
+    /// Notes a failure; true when it was not failing before.
+    fn bad(&mut self) -> bool {
+        !std::mem::replace(&mut self.failing, true)
+    }
+
+    /// Notes a denial; true when it lasts for [`DENIED_AFTER`]. A watch that works shows that only by its next event, which may be days away: so
+    /// a denial long after another begins a new row.
+    fn denied(&mut self, now: Instant) -> bool {
+        let row = self.denials.filter(|(_, last)| now.duration_since(*last) < DENIED_AFTER);
+        let first = row.map_or(now, |(first, _)| first);
+        self.denials = Some((first, now));
+        now.duration_since(first) >= DENIED_AFTER
+    }
+
+    /// Notes that a denial is believed; true the first time.
+    fn believe(&mut self) -> bool {
+        !std::mem::replace(&mut self.believed, true)
     }
 }
 

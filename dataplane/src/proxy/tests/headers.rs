@@ -1,0 +1,144 @@
+use crate::limits::{Decision, Mode};
+use crate::proxy::headers::{add_limits, add_request_id, add_retry, to_client, to_upstream};
+use crate::table::Table;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use relay_snapshot::{
+    Backend, Credential, KeyDigest, Match, ObjectId, PathRule, Provider, Route, SecretText, Snapshot, Tenant, Timeouts,
+};
+use std::time::Duration;
+
+fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    headers
+}
+
+fn lines(headers: &HeaderMap) -> Vec<String> {
+    let mut lines: Vec<String> =
+        headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+    lines.sort();
+    lines
+}
+
+/// The headers that go to a backend with this credential.
+fn sent(given: &[(&'static str, &'static str)], credential: Option<(&str, &str)>, identity: bool) -> Vec<String> {
+    let id = ObjectId::new("n", "x");
+    let credential = credential.map(|(header, secret)| Credential {
+        header: header.into(),
+        scheme: None,
+        secret: Some(SecretText::new(secret)),
+    });
+    let route = Route {
+        id: id.clone(),
+        created: 0,
+        tenants: vec![id.clone()],
+        matches: vec![Match { path: PathRule::Prefix("/".into()), methods: vec![], models: vec![] }],
+        backends: vec![Backend { name: "b".into(), provider: Provider::Custom, url: "http://up.example:81/x".into(), credential }],
+        timeouts: Timeouts { first_byte_ms: 0, idle_ms: 0 },
+        body_max: 1,
+        ready: true,
+    };
+    // The digest of "k".
+    let sha256 = "8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a".to_owned();
+    let tenant = Tenant { id, suspended: false, requests: None, keys: vec![KeyDigest { name: "k".into(), sha256 }] };
+    let table = Table::new(&Snapshot { routes: vec![route], tenants: vec![tenant] }, "r");
+    let caller = table.caller(b"k").unwrap();
+    let crate::table::Found::Route(route) =
+        caller.tenant.routes.find(&http::Method::POST, "/", crate::table::ModelNeed::Unknown)
+    else {
+        panic!("a route")
+    };
+    let mut headers = headers(given);
+    to_upstream(&mut headers, &route.backends[0], identity, "id-1");
+    lines(&headers)
+}
+
+#[test]
+fn the_host_the_request_id_and_the_credential_are_the_relays() {
+    let given = [("host", "relay"), ("x-request-id", "other"), ("x-secret", "mine"), ("x-secret", "twice"), ("accept", "*/*")];
+    let expected = ["accept: */*", "host: up.example:81", "x-request-id: id-1", "x-secret: s"];
+    assert_eq!(sent(&given, Some(("x-secret", "s")), false), expected);
+}
+
+#[test]
+fn what_a_connection_header_names_is_dropped_but_not_what_the_relay_adds() {
+    let given = [("connection", "x-a , X-B,x-secret, host, ,close"), ("connection", "x-c"), ("x-a", "1"), ("x-b", "1"), ("x-c", "1"), ("x-d", "1")];
+    assert_eq!(
+        sent(&given, Some(("x-secret", "s")), false),
+        ["host: up.example:81", "x-d: 1", "x-request-id: id-1", "x-secret: s"]
+    );
+}
+
+#[test]
+fn only_formats_that_are_looked_into_ask_for_identity() {
+    let given = [("accept-encoding", "gzip"), ("accept-encoding", "br")];
+    assert_eq!(sent(&given, None, true)[0], "accept-encoding: identity");
+    assert_eq!(sent(&given, None, false)[..2], ["accept-encoding: br", "accept-encoding: gzip"]);
+    assert_eq!(sent(&[], None, true)[0], "accept-encoding: identity");
+}
+
+#[test]
+fn the_length_is_told_by_the_body() {
+    assert_eq!(sent(&[("content-length", "5"), ("transfer-encoding", "chunked")], None, false), ["host: up.example:81", "x-request-id: id-1"]);
+}
+
+#[test]
+fn the_providers_account_and_spoofed_words_of_the_relay_do_not_come_back() {
+    let mut given = headers(&[
+        ("x-ratelimit-limit-requests", "1"),
+        ("anthropic-ratelimit-tokens-reset", "1"),
+        ("openai-organization", "o"),
+        ("set-cookie", "a"),
+        ("set-cookie", "b"),
+        ("x-relay-error", "x"),
+        ("retry-after", "3"),
+        ("request-id", "req_1"),
+        ("x-kept", "1"),
+    ]);
+    to_client(&mut given, "id-1");
+    assert_eq!(lines(&given), ["request-id: req_1", "retry-after: 3", "x-kept: 1", "x-request-id: id-1"]);
+}
+
+#[test]
+fn a_request_id_that_is_there_stays() {
+    let mut given = headers(&[("x-request-id", "req_1")]);
+    add_request_id(&mut given, "id-1");
+    assert_eq!(lines(&given), ["x-request-id: req_1"]);
+}
+
+fn decision(retry_after: Option<Duration>) -> Decision {
+    let reset = Duration::from_millis(1500);
+    Decision { allowed: false, limit: 20, remaining: 0, reset, retry_after, mode: Mode::Shared, store: None }
+}
+
+#[test]
+fn limits_are_told_in_whole_seconds_that_are_not_too_short() {
+    let mut told = HeaderMap::new();
+    add_limits(&mut told, Some(&decision(None)));
+    assert_eq!(
+        lines(&told),
+        ["x-ratelimit-limit-requests: 20", "x-ratelimit-remaining-requests: 0", "x-ratelimit-reset-requests: 2s"]
+    );
+    let mut told = HeaderMap::new();
+    add_limits(&mut told, None);
+    assert!(told.is_empty());
+}
+
+#[test]
+fn a_wait_is_told_up_to_a_minute() {
+    for (wait, line) in [
+        (Some(Duration::from_millis(1)), "retry-after: 1"),
+        (Some(Duration::ZERO), "retry-after: 1"),
+        (Some(Duration::from_millis(1001)), "retry-after: 2"),
+        (Some(Duration::from_secs(60)), "retry-after: 60"),
+        (Some(Duration::from_millis(60_001)), "x-should-retry: false"),
+        (Some(Duration::from_secs(86_400)), "x-should-retry: false"),
+        (None, "x-should-retry: false"),
+    ] {
+        let mut told = HeaderMap::new();
+        add_retry(&mut told, &decision(wait));
+        assert_eq!(lines(&told), [line], "{wait:?}");
+    }
+}
