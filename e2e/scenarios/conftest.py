@@ -3,6 +3,7 @@
 import itertools
 import uuid
 
+import httpx
 import pytest
 import yaml
 
@@ -14,6 +15,7 @@ from kube import Kube
 from provider import Provider
 from relay import Everyone, Relay
 from team import CANARIES, Team
+from wait import NotYet, until
 
 # What disturbs the others comes last; what looks for traces of all of them comes before the logs are lost.
 ORDER = (
@@ -63,8 +65,18 @@ def idle(pod):
 
 
 def provider_of(kube, namespace, name):
-    """A provider by its Service."""
-    return Provider(name, namespace, kube.get("Service", namespace, name)["spec"]["clusterIP"])
+    """A provider by its Service, once that leads to its one pod: the node's rules follow a rollout by up to a second."""
+    found = Provider(name, namespace, kube.get("Service", namespace, name)["spec"]["clusterIP"])
+
+    def probe():
+        pods = [pod["metadata"]["name"] for pod in kube.items("Pod", namespace, labelSelector=f"app={name}")]
+        if len(pods) != 1:
+            raise NotYet(f"{pods}")
+        for _ in range(8):  # each on a connection of its own, so that each could meet another pod
+            httpx.get(f"{found.address}/_fake/health", timeout=2, trust_env=False).raise_for_status()
+
+    until(f"the Service of the provider {name} to lead to one pod that answers", probe, within=30)
+    return found
 
 
 @pytest.fixture(scope="session")

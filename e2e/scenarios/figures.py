@@ -1,6 +1,7 @@
 """Figures that a run measures: printed at its end, and written to the file that RELAY_FIGURES names."""
 
 import json
+import math
 import os
 
 FOUND = {}
@@ -12,9 +13,8 @@ def say(name, value):
 
 
 def quantile(numbers, share):
-    """The number below which this share of them lies."""
-    ordered = sorted(numbers)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    """The smallest of the numbers that this share of them does not exceed."""
+    return sorted(numbers)[math.ceil(share * len(numbers)) - 1]
 
 
 def spread(seconds):

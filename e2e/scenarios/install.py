@@ -1,5 +1,6 @@
 """Installs what is tested: both charts, the quickstart, and two more providers. Fine to repeat on a cluster that has them."""
 
+import json
 import os
 import time
 
@@ -8,6 +9,7 @@ import yaml
 import figures
 import manifests
 from command import TOP, helm, kubectl
+from wait import NotYet, until
 
 NAMESPACE = "stream-relay"
 DEMO = "relay-demo"
@@ -22,16 +24,18 @@ def images():
     return {component: (digest, int(size)) for component, digest, size in told}
 
 
+def stamp(component):
+    """Annotations of a component's pods. Tags stay when an image changes: the digest restarts the pods of an older one."""
+    return {"stream-relay.dev/image": images().get(component, ("unknown", 0))[0]}
+
+
 def values():
     """The chart's values. RELAY_VALUES names a file that is put over them, for clusters with other images."""
-    components = ("operator", "proxy", "redis")
-    # Tags stay the same when an image changes: the digests restart what is out of date.
-    stamped = {name: {"stream-relay.dev/image": images().get(name, ("unknown", 0))[0]} for name in components}
     return {
-        "image": {name: {"repository": f"relay.test/{name}", "tag": "1"} for name in components},
-        "operator": {"replicas": 2, "podAnnotations": stamped["operator"]},
-        "proxy": {"replicas": 3, "podAnnotations": stamped["proxy"]},
-        "redis": {"bundled": {"enabled": True, "podAnnotations": stamped["redis"]}},
+        "image": {name: {"repository": f"relay.test/{name}", "tag": "1"} for name in ("operator", "proxy", "redis")},
+        "operator": {"replicas": 2, "podAnnotations": stamp("operator")},
+        "proxy": {"replicas": 3, "podAnnotations": stamp("proxy")},
+        "redis": {"bundled": {"enabled": True, "podAnnotations": stamp("redis")}},
     }
 
 
@@ -48,12 +52,23 @@ def charts(**more):
     """Both charts, and waits until all of it runs."""
     kubectl("apply", "-f", "-", stdin=yaml.safe_dump(manifests.namespace(NAMESPACE)))
     upgrade("stream-relay-crds", "stream-relay-crds", {})
-    kubectl("wait", "--for=condition=Established", "--timeout=30s", *[f"crd/{name}" for name in CRDS])
+    established(*CRDS)
     upgrade(NAMESPACE, "stream-relay", values() | more)
     for component, (_, size) in images().items():
         figures.say(f"image {component}, unpacked", f"{size / 2**20:.1f} MiB")
     for component in ("redis", "proxy", "operator"):
         rolled_out(NAMESPACE, f"stream-relay-{component}")
+
+
+def established(*crds):
+    """Waits until the API server serves these kinds. `kubectl wait` alone fails on one that has no status yet."""
+
+    def probe():
+        done = kubectl("wait", "--for=condition=Established", "--timeout=10s", *[f"crd/{name}" for name in crds], check=False)
+        if done.returncode != 0:
+            raise NotYet(done.stderr)
+
+    until(f"{crds} to be established", probe, within=30, every=0.2)
 
 
 def rolled_out(namespace, deployment, within=90):
@@ -73,22 +88,22 @@ def rolled_out(namespace, deployment, within=90):
 
 def quickstart():
     """`kubectl apply -f deploy/quickstart`, as its README says."""
-    old = kubectl("get", "deployment", "provider", "-n", DEMO, "--ignore-not-found", "-o", "name").stdout
     begun = time.monotonic()
     kubectl("apply", "-f", manifests.QUICKSTART)
-    if old:  # from an earlier run on this cluster, perhaps with an older image
-        kubectl("rollout", "restart", "deployment/provider", "-n", DEMO)
     rolled_out(DEMO, "provider")
     kubectl("wait", "--for=condition=Ready", "relayroute,relaytenant", "--all", "-n", DEMO, "--timeout=60s", within=70)
     figures.say("kubectl apply -f deploy/quickstart until all is Ready", f"{time.monotonic() - begun:.1f} s")
+    # On a cluster that is used again: a pod of an older image goes.
+    patch = {"spec": {"template": {"metadata": {"annotations": stamp("provider")}}}}
+    kubectl("patch", "deployment/provider", "-n", DEMO, "-p", json.dumps(patch))
+    rolled_out(DEMO, "provider")
 
 
 def providers(names):
     """Further providers, which say their names."""
     documents = [manifests.namespace(PROVIDERS)]
     for name in names:
-        documents += manifests.provider(PROVIDERS, name)
+        documents += manifests.provider(PROVIDERS, name, stamp("provider"))
     kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(documents))
-    kubectl("rollout", "restart", *[f"deployment/{name}" for name in names], "-n", PROVIDERS)
     for name in names:
         rolled_out(PROVIDERS, name)

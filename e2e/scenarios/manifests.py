@@ -36,12 +36,13 @@ def tenant(namespace, name, secret, requests=None):
     return {"apiVersion": GROUP, "kind": "RelayTenant", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
 
 
-def provider(namespace, name):
+def provider(namespace, name, annotations):
     """The quickstart's provider under another name, which it says in the header x-fake-identity."""
     deployment, service = yaml.safe_load_all((QUICKSTART / "10-provider.yaml").read_text())
     for found in (deployment, service):
         found["metadata"] = {"name": name, "namespace": namespace, "labels": {"app": name}}
     spec = deployment["spec"]
+    spec["template"]["metadata"]["annotations"] = annotations
     spec["selector"]["matchLabels"] = spec["template"]["metadata"]["labels"] = service["spec"]["selector"] = {"app": name}
     spec["template"]["spec"]["containers"][0]["args"] = ["--listen=0.0.0.0:8081", f"--identity={name}"]
     return [deployment, service]

@@ -19,7 +19,7 @@ def _cgroups(pid):
 
 def _program(pid):
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode()
+        return os.readlink(f"/proc/{pid}/exe")  # not its command line, which redis-server writes over
     except OSError:
         return ""
 

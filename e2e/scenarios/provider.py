@@ -47,7 +47,8 @@ class Provider:
         self.name = name
         # The name is for routes, the address for the tests, which need no DNS that way.
         self.url = f"http://{name}.{namespace}.svc:8081"
-        self.http = httpx.Client(base_url=f"http://{address}:8081", timeout=10, trust_env=False)
+        self.address = f"http://{address}:8081"
+        self.http = httpx.Client(base_url=self.address, timeout=10, trust_env=False)
 
     def mark(self):
         """The number of the latest request: `requests` tells what came after it."""

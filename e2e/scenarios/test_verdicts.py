@@ -37,7 +37,7 @@ REFUSED = {
     "framing header": (ROUTE, (*BACKEND, "credential", "header"), "Host", "use authorization, x-api-key"),
     "two paths": (ROUTE, ("matches", 0, "path"), {"prefix": "/v1", "exact": "/v1"}, "exactly one of prefix or exact must be set"),
     "relative path": (ROUTE, ("matches", 0, "path"), {"prefix": "v1"}, "a path must start with /"),
-    "climbing path": (ROUTE, ("matches", 0, "path"), {"prefix": "/v1/../x"}, "a path must start with / and must not contain"),
+    "climbing path": (ROUTE, ("matches", 0, "path"), {"prefix": "/v1/../x"}, "write it as it appears in the request, such as /v1"),
     "star inside": (ROUTE, ("matches", 0, "models"), ["gpt-*-mini"], "a model is an exact name or a prefix with one trailing *"),
     "long timeout": (ROUTE, ("timeouts",), {"idle": "25h"}, "a duration must not be longer than 24h"),
     "big body": (ROUTE, ("body",), {"max": "2Gi"}, "body.max must be more than 0 and at most 1Gi: write it like 10Mi"),

@@ -2,15 +2,17 @@
 //!
 //! Source: Anthropic's API documentation, "Streaming messages" and "Errors"; what SDKs do with it was tried.
 
-use super::{Seen, starts_a_line};
+use super::{Seen, fields};
 use crate::reason::Reason;
 use bytes::Bytes;
 use serde_json::json;
 
 /// `event: message_stop` ends a stream, `event: error` fails it; SDKs go by the SSE field `event`, not by the JSON `type`.
 pub(super) fn scan(events: &[u8], seen: &mut Seen) {
-    seen.terminal |= starts_a_line(events, b"event: message_stop") || starts_a_line(events, b"event:message_stop");
-    seen.error |= starts_a_line(events, b"event: error") || starts_a_line(events, b"event:error");
+    for event in fields(events, b"event:") {
+        seen.terminal |= event.starts_with(b"message_stop");
+        seen.error |= event.starts_with(b"error");
+    }
 }
 
 /// SDKs raise on `event: error`.

@@ -113,8 +113,13 @@ impl Family {
     }
 }
 
-/// Whether `needle` starts a line of `events`. A byte order mark before the first line does not count (WHATWG HTML, "Parsing an event stream").
-fn starts_a_line(events: &[u8], needle: &[u8]) -> bool {
-    memchr::memmem::find_iter(events, needle)
-        .any(|at| matches!(&events[..at], [] | [.., b'\n' | b'\r'] | [0xEF, 0xBB, 0xBF]))
+/// What stands behind `name` (with its colon) at the beginning of lines, less one space; to the end of `events`, not of the line.
+/// A byte order mark before the first line does not count (WHATWG HTML, "Parsing an event stream").
+fn fields<'a>(events: &'a [u8], name: &'static [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let first = if events.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
+    let starts = std::iter::once(first).chain(memchr::memchr2_iter(b'\n', b'\r', events).map(|end| end + 1));
+    starts.filter_map(move |start| {
+        let value = events.get(start..)?.strip_prefix(name)?;
+        Some(value.strip_prefix(b" ").unwrap_or(value))
+    })
 }

@@ -2,15 +2,17 @@
 //!
 //! Source: OpenAI's API reference, "Streaming" and "Error codes"; what SDKs do with it was tried.
 
-use super::{Seen, starts_a_line};
+use super::{Seen, fields};
 use crate::reason::Reason;
 use bytes::Bytes;
 use serde_json::json;
 
 /// `data: [DONE]` ends a stream; an event with a top-level `error` fails it, also where `[DONE]` follows (vLLM, SGLang).
 pub(super) fn scan(events: &[u8], seen: &mut Seen) {
-    seen.terminal |= starts_a_line(events, b"data: [DONE]") || starts_a_line(events, b"data:[DONE]");
-    seen.error |= starts_a_line(events, br#"data: {"error""#) || starts_a_line(events, br#"data:{"error""#);
+    for data in fields(events, b"data:") {
+        seen.terminal |= data.starts_with(b"[DONE]");
+        seen.error |= data.starts_with(br#"{"error""#);
+    }
 }
 
 /// `data: [DONE]` ends a stream also where the blank line behind it is missing: SDKs stop at the line (tried).

@@ -50,12 +50,7 @@ pub async fn run(listener: TcpListener, proxy: Arc<Proxy>) {
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // writev off: small frames are copied into one buffer and leave in one write, and the upstream's read buffer is free again.
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(KEEP_ALIVE)
-        .max_headers(MAX_HEADERS)
-        .writev(false);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(KEEP_ALIVE).max_headers(MAX_HEADERS).writev(false);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -98,7 +93,8 @@ fn serve(
         hyper::service::service_fn(move |request| {
             first_request.cancel();
             let proxy = Arc::clone(&proxy);
-            async move {
+            // Boxed: the connection would keep room for it as long as the answer streams.
+            Box::pin(async move {
                 let is_h1 = request.version() <= Version::HTTP_11;
                 let mut response = Arc::clone(&proxy).serve(request).await;
                 // From the first stage of the drain on, so that no client reuses a connection that is about to close.
@@ -106,7 +102,7 @@ fn serve(
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<Response<_>, Infallible>(response)
-            }
+            })
         })
     };
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();

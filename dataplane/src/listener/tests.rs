@@ -1,1 +1,103 @@
+use super::{MAX_HEADERS, run};
+use crate::drain::Drain;
+use crate::limits::Limiter;
+use crate::metrics::Metrics;
+use crate::proxy::Proxy;
+use crate::serving::Serving;
+use crate::upstream::{Connector, ConnectorOptions, Upstreams};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
+/// A listener of a proxy that has no configuration: it knows no key.
+async fn listening() -> (SocketAddr, Arc<Proxy>) {
+    let proxy = Arc::new(Proxy {
+        serving: Arc::new(Serving::default()),
+        limiter: Arc::new(Limiter::memory()),
+        upstreams: Arc::new(Upstreams::new(Connector::new(ConnectorOptions::default()))),
+        metrics: Arc::new(Metrics::new().unwrap()),
+        drain: Drain::default(),
+    });
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(run(listener, Arc::clone(&proxy)));
+    (address, proxy)
+}
+
+/// Everything that comes back for these bytes, until the connection is closed.
+async fn answer(address: SocketAddr, request: &str) -> String {
+    let mut tcp = TcpStream::connect(address).await.unwrap();
+    tcp.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tcp.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_proxy_without_configuration_knows_no_key() {
+    let (address, _proxy) = listening().await;
+    let answer = answer(address, "GET / HTTP/1.1\r\nhost: x\r\nx-api-key: k\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 401 Unauthorized\r\n"), "{answer}");
+    assert!(answer.contains("key_unknown"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_closed_and_reaches_no_proxy() {
+    let (address, proxy) = listening().await;
+    let many = "x: y\r\n".repeat(MAX_HEADERS + 1);
+    for (request, status) in [
+        ("\0\r\n\r\n".to_owned(), "400"),
+        ("GET / HTTP/1.1\r\n bad : header\r\n\r\n".to_owned(), "400"),
+        ("GET / HTTP/1.1\r\nbad header: x\r\n\r\n".to_owned(), "400"),
+        ("POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n".to_owned(), "400"),
+        ("POST / HTTP/1.1\r\ncontent-length: +1\r\n\r\n".to_owned(), "400"),
+        ("POST / HTTP/1.1\r\ntransfer-encoding: gzip\r\n\r\n".to_owned(), "400"),
+        ("POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n".to_owned(), "400"),
+        (format!("GET / HTTP/1.1\r\n{many}\r\n"), "431"),
+    ] {
+        let answer = answer(address, &request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?}: {answer:?}");
+        assert!(!answer.contains("x-relay-revision"), "{request:?}: {answer:?}");
+    }
+    let counted = proxy.metrics.render().unwrap();
+    assert!(!counted.contains("relay_requests_total{"), "{counted}");
+}
+
+#[tokio::test]
+async fn connections_are_counted_while_they_are_open() {
+    let (address, proxy) = listening().await;
+    let connections: Vec<TcpStream> = {
+        let mut connections = Vec::new();
+        for _ in 0..5 {
+            connections.push(TcpStream::connect(address).await.unwrap());
+        }
+        connections
+    };
+    let open = || proxy.metrics.active_connections.get();
+    while open() < 5 {
+        tokio::task::yield_now().await;
+    }
+    drop(connections);
+    while open() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_goes_by_its_stages() {
+    let drain = Drain::default();
+    let begun = Instant::now();
+    let told = drain.clone();
+    let stages =
+        tokio::spawn(async move { super::shut_down(&told, Duration::from_secs(5), Duration::from_mins(10)).await });
+    drain.unready.cancelled().await;
+    assert_eq!((begun.elapsed(), drain.closing.is_cancelled()), (Duration::ZERO, false));
+    drain.closing.cancelled().await;
+    assert_eq!((begun.elapsed().as_secs(), drain.cut.is_cancelled()), (5, false));
+    drain.cut.cancelled().await;
+    assert_eq!(begun.elapsed().as_secs(), 605);
+    stages.await.unwrap();
+}

@@ -56,7 +56,9 @@ impl Proxy {
         }
         let (reason, message) = match failure {
             Failure::Request(message) => (Reason::BadRequest, message.to_owned()),
-            Failure::Timeout(limit) => (Reason::FirstByteTimeout, format!("the upstream sent no byte within {limit:?}")),
+            Failure::Timeout(limit) => {
+                (Reason::FirstByteTimeout, format!("the upstream sent no byte within {limit:?}"))
+            }
             Failure::Upstream(error) => {
                 tracing::warn!(route = %route.label, request_id = %exchange.request_id, %error, "no answer");
                 (error.reason(), upstream_message(&error).to_owned())

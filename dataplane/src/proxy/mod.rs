@@ -85,7 +85,8 @@ impl Proxy {
             return Err(refuse(Reason::BadRequest, "the path must not contain . or .. segments".to_owned()));
         }
 
-        let tenant = authenticate(table, &head.headers, exchange).map_err(|(reason, text)| refuse(reason, text.into()))?;
+        let tenant =
+            authenticate(table, &head.headers, exchange).map_err(|(reason, text)| refuse(reason, text.into()))?;
         let route = find_route(tenant, &head, body, family, exchange).await?;
         if peek::declared_length(&head.headers).is_some_and(|length| length > route.body_max) {
             return Err(refuse(Reason::BodyTooLarge, too_large(&route.label, route.body_max)));
@@ -129,10 +130,12 @@ impl Proxy {
 
 /// Whether an upstream could read the path as another one than routes are matched against (RFC 3986, section 5.2.4).
 fn has_dot_segments(path: &str) -> bool {
-    path.split(['/', '\\']).any(|segment| {
-        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
-        matches!(plain.as_str(), "." | "..") || plain.contains("%2f..") || plain.contains("%5c..")
-    })
+    if !path.contains(['.', '%']) {
+        return false;
+    }
+    let plain = path.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\");
+    // Some servers take what stands behind a semicolon for parameters of the segment.
+    plain.split(['/', '\\']).any(|segment| matches!(segment.split(';').next(), Some("." | "..")))
 }
 
 /// Whose request this is, before a byte of its body is read.
@@ -144,7 +147,10 @@ fn authenticate<'a>(
     let key = match credentials::key_of(headers) {
         Ok(Some(key)) => key,
         Ok(None) => {
-            return Err((Reason::KeyMissing, "no API key: send the tenant's key as Authorization: Bearer KEY or in the header that your SDK uses"));
+            return Err((
+                Reason::KeyMissing,
+                "no API key: send the tenant's key as Authorization: Bearer KEY or in the header that your SDK uses",
+            ));
         }
         Err(credentials::Conflict) => {
             return Err((Reason::ConflictingCredentials, "two headers carry different API keys: send one"));
@@ -177,16 +183,12 @@ async fn find_route<'a>(
         let model = model.map_err(|error| Refusal::of_body(error, family, too_large()))?;
         found = tenant.routes.find(&head.method, path, ModelNeed::Known(model.as_deref()));
     }
-    match found {
-        Found::Route(route) => {
-            exchange.route = Some(Arc::clone(&route.label));
-            Ok(route)
-        }
-        _ => {
-            let message = format!("no route of tenant {} matches {} {path}", tenant.label, head.method);
-            Err(Refusal::new(Reason::NoRoute, family, message))
-        }
-    }
+    let Found::Route(route) = found else {
+        let message = format!("no route of tenant {} matches {} {path}", tenant.label, head.method);
+        return Err(Refusal::new(Reason::NoRoute, family, message));
+    };
+    exchange.route = Some(Arc::clone(&route.label));
+    Ok(route)
 }
 
 fn too_large(route: &str, max: u64) -> String {

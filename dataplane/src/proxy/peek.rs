@@ -50,7 +50,11 @@ impl Peeked {
     }
 
     /// The top-level `model` of a JSON body. Reads until it is found, or to the end, but no more than `max` bytes; keeps what it read.
-    pub(super) async fn find_model(&mut self, headers: &HeaderMap, max: u64) -> Result<Option<String>, RequestBodyError> {
+    pub(super) async fn find_model(
+        &mut self,
+        headers: &HeaderMap,
+        max: u64,
+    ) -> Result<Option<String>, RequestBodyError> {
         if !is_json(headers) {
             return Ok(None);
         }
@@ -66,9 +70,9 @@ impl Peeked {
             if read > max {
                 return Err(RequestBodyError::TooLarge);
             }
-            let scanned = scanner.push(&bytes);
+            let found = scanner.push(&bytes);
             self.head.push_back(bytes);
-            match scanned {
+            match found {
                 Scanned::More => {}
                 Scanned::Found(model) => return Ok(Some(model)),
                 Scanned::Without => return Ok(None),
@@ -79,7 +83,8 @@ impl Peeked {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let essence = |value: &[u8]| value.split(|b| *b == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+    let essence =
+        |value: &[u8]| value.split(|b| *b == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
     headers.get(CONTENT_TYPE).is_some_and(|value| {
         let essence = essence(value.as_bytes());
         essence == b"application/json" || essence.ends_with(b"+json")

@@ -28,8 +28,9 @@ pub(super) fn relayed(answered: Answered, mut exchange: Exchange, cut: Cancellat
     if head.status == StatusCode::TOO_MANY_REQUESTS || head.status.is_server_error() {
         exchange.reason = Some(Reason::UpstreamStatus);
     }
-    // An answer without a body, such as that to HEAD, has no place for an event either.
-    let as_events = exchange.kind == Kind::Sse && can_be_cut(&head.headers) && !body.is_end_stream();
+    // An answer without a body, such as that to HEAD, has no place for an event either; and what is no success ends without the format's end.
+    let is_stream = exchange.kind == Kind::Sse && head.status.is_success() && !body.is_end_stream();
+    let as_events = is_stream && can_be_cut(&head.headers);
     headers::to_client(&mut head.headers, &exchange.request_id);
     // The version is that of the client's connection.
     head.version = Version::HTTP_11;

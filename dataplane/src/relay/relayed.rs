@@ -1,8 +1,8 @@
 //! The body that the client gets, and the one place that decides how its stream ends.
 
+use super::Aborted;
 use super::events::EventSplitter;
 use super::guard::{Fault, Guarded};
-use super::Aborted;
 use crate::exchange::Exchange;
 use crate::format::{Format, Seen};
 use crate::reason::{Reason, StreamEnd};
@@ -102,7 +102,9 @@ impl Relayed {
         }
         let (end, reason, message) = match fault {
             Some(fault) => (fault.end(), fault.reason(), fault.message()),
-            None => (StreamEnd::UpstreamError, Reason::UpstreamProtocol, "the upstream ended the stream before its end"),
+            None => {
+                (StreamEnd::UpstreamError, Reason::UpstreamProtocol, "the upstream ended the stream before its end")
+            }
         };
         let event = self.format.failure_event(reason, message, &self.exchange.request_id).filter(|_| at_boundary);
         self.finish(end, Some(reason), event.map_or(Last::Abort, Last::Clean))

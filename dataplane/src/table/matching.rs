@@ -74,7 +74,8 @@ impl RouteIndex {
                     PathRule::Prefix(path) => (&mut index.prefix, path.trim_end_matches('/')),
                 };
                 let list = map.entry(path.to_owned()).or_default();
-                let models = if rule.models.is_empty() { vec![None] } else { rule.models.iter().cloned().map(Some).collect() };
+                let models =
+                    if rule.models.is_empty() { vec![None] } else { rule.models.iter().cloned().map(Some).collect() };
                 list.extend(models.into_iter().map(|model| Candidate {
                     methods: rule.methods.clone(),
                     model,

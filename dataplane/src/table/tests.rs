@@ -1,1 +1,46 @@
+mod entries;
+mod precedence;
 
+use relay_snapshot::{
+    Backend, KeyDigest, Match, ModelPattern, ObjectId, PathRule, Provider, Route, Snapshot, Tenant, Timeouts,
+};
+
+/// The key of [`tenant`] by its name.
+fn digest_of(key: &str) -> String {
+    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes()))
+}
+
+fn tenant(name: &str) -> Tenant {
+    let keys = vec![KeyDigest { name: "k".into(), sha256: digest_of(&format!("key-of-{name}")) }];
+    Tenant { id: ObjectId::new("team", name), suspended: false, requests: None, keys }
+}
+
+fn backend(name: &str, url: &str) -> Backend {
+    Backend { name: name.into(), provider: Provider::OpenAI, url: url.into(), credential: None }
+}
+
+fn route(name: &str, created: i64, matches: Vec<Match>) -> Route {
+    Route {
+        id: ObjectId::new("team", name),
+        created,
+        tenants: vec![ObjectId::new("team", "a")],
+        matches,
+        backends: vec![backend("b", "http://up")],
+        timeouts: Timeouts { first_byte_ms: 0, idle_ms: 0 },
+        body_max: 1000,
+        ready: true,
+    }
+}
+
+fn matching(path: PathRule, methods: &[&str], models: &[&str]) -> Match {
+    let pattern = |model: &&str| match model.strip_suffix('*') {
+        Some(prefix) => ModelPattern::Prefix(prefix.to_owned()),
+        None => ModelPattern::Exact((*model).to_owned()),
+    };
+    let methods = methods.iter().map(|method| (*method).to_owned()).collect();
+    Match { path, methods, models: models.iter().map(pattern).collect() }
+}
+
+fn snapshot(routes: Vec<Route>) -> Snapshot {
+    Snapshot { routes, tenants: vec![tenant("a")] }
+}

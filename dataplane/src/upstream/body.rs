@@ -1,8 +1,8 @@
 //! Bodies on their way: the request's to the upstream, the answer's back.
 
-use super::{UpstreamError, breaks_http};
 use super::connection::{Closed, Connection};
 use super::pool::Pool;
+use super::{UpstreamError, breaks_http};
 use crate::table::Origin;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -44,7 +44,12 @@ impl From<hyper::Error> for RequestBodyError {
 impl RequestBody {
     /// `head` was read already and counts towards `max`. `fault` is set when the body fails, since the connection that sends it tells only that
     /// it failed too.
-    pub fn new(head: VecDeque<Bytes>, rest: Option<Incoming>, max: u64, fault: Arc<OnceLock<RequestBodyError>>) -> Self {
+    pub fn new(
+        head: VecDeque<Bytes>,
+        rest: Option<Incoming>,
+        max: u64,
+        fault: Arc<OnceLock<RequestBodyError>>,
+    ) -> Self {
         Self { head, rest, left: max, fault }
     }
 
@@ -59,7 +64,10 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = RequestBodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let this = &mut *self;
         let bytes = loop {
             if let Some(bytes) = this.head.pop_front() {
@@ -105,7 +113,8 @@ pub struct Answer {
     connection: Option<Connection>,
     origin: Origin,
     pool: Arc<Pool>,
-    first: Option<Option<Result<Frame<Bytes>, UpstreamError>>>,
+    /// Read already, and not yet given on.
+    first: Option<Frame<Bytes>>,
 }
 
 impl Answer {
@@ -113,14 +122,10 @@ impl Answer {
         Self { body, connection: Some(connection), origin, pool, first: None }
     }
 
-    /// Waits until the first piece of the body, its end or its failure is there; it stays in the body. Cancel-safe.
+    /// Waits until the first piece of the body is there, which stays in the body, or its end, or its failure. Cancel-safe.
     pub async fn wait_for_first(&mut self) -> Result<(), UpstreamError> {
         if self.first.is_none() && !self.is_end_stream() {
-            let first = poll_fn(|cx| self.poll_upstream(cx)).await;
-            if let Some(Err(error)) = first {
-                return Err(error);
-            }
-            self.first = Some(first);
+            self.first = poll_fn(|cx| self.poll_upstream(cx)).await.transpose()?;
         }
         Ok(())
     }
@@ -163,7 +168,7 @@ impl Body for Answer {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         match self.first.take() {
-            Some(first) => Poll::Ready(first),
+            Some(first) => Poll::Ready(Some(Ok(first))),
             None => self.poll_upstream(cx),
         }
     }

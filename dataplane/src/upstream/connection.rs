@@ -16,7 +16,8 @@ use std::task::{Context, Poll, Waker};
 const MAX_ROUNDS: usize = 32;
 
 pub(super) struct Connection {
-    io: http1::Connection<Stream, RequestBody>,
+    /// Boxed, since the connection moves with every request, and this is large.
+    io: Box<http1::Connection<Stream, RequestBody>>,
     sender: http1::SendRequest<RequestBody>,
     gate: Arc<Gate>,
     waker: Waker,
@@ -32,7 +33,7 @@ impl Connection {
     pub(super) async fn open(stream: Stream) -> Result<Self, UpstreamError> {
         let (sender, io) = http1::Builder::new().handshake(stream).await?;
         let gate = Arc::new(Gate::default());
-        Ok(Self { io, sender, waker: Waker::from(Arc::clone(&gate)), gate, due: true, closed: false })
+        Ok(Self { io: Box::new(io), sender, waker: Waker::from(Arc::clone(&gate)), gate, due: true, closed: false })
     }
 
     /// Sends a request, drives the connection to the answer's head, and gives it on.
@@ -41,7 +42,13 @@ impl Connection {
         request: Request<RequestBody>,
     ) -> Result<(response::Parts, Incoming, Self), Failed> {
         let mut answer = pin!(self.sender.try_send_request(request));
-        let mut waiting = Driver { io: &mut self.io, gate: &self.gate, waker: &self.waker, due: &mut self.due, closed: &mut self.closed };
+        let mut waiting = Driver {
+            io: &mut self.io,
+            gate: &self.gate,
+            waker: &self.waker,
+            due: &mut self.due,
+            closed: &mut self.closed,
+        };
         let outcome = poll_fn(|cx| waiting.drive(cx, |cx| answer.as_mut().poll(cx))).await;
         match outcome {
             Ok(Ok(response)) => {

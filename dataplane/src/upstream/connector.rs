@@ -58,18 +58,16 @@ impl Connector {
     /// With the system's root certificates. Where there are none, `https` upstreams fail with a certificate error and `http` ones work.
     pub fn new(options: ConnectorOptions) -> Self {
         let overrides = options.overrides.into_iter().map(|o| (o.host, o.address)).collect();
-        let mut http = HttpConnector::new_with_resolver(Resolver { overrides: Arc::new(overrides), system: GaiResolver::new() });
+        let mut http =
+            HttpConnector::new_with_resolver(Resolver { overrides: Arc::new(overrides), system: GaiResolver::new() });
         http.enforce_http(false);
         http.set_nodelay(true);
         http.set_connect_timeout(Some(CONNECT));
         http.set_happy_eyeballs_timeout(Some(Duration::from_millis(250)));
-        let tls = ClientConfig::builder().with_native_roots().map_or_else(
-            |error| {
-                tracing::warn!(%error, "no root certificates: https upstreams can't be verified and will be refused");
-                ClientConfig::builder().with_root_certificates(RootCertStore::empty())
-            },
-            |builder| builder,
-        );
+        let tls = ClientConfig::builder().with_native_roots().unwrap_or_else(|error| {
+            tracing::warn!(%error, "no root certificates: https upstreams can't be verified and will be refused");
+            ClientConfig::builder().with_root_certificates(RootCertStore::empty())
+        });
         let inner = HttpsConnectorBuilder::new()
             .with_tls_config(tls.with_no_client_auth())
             .https_or_http()

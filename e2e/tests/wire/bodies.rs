@@ -35,7 +35,11 @@ async fn a_body_may_be_as_long_as_the_route_allows_and_not_a_byte_longer() {
             let mut client = Client::connect(house.addr).await;
             let headers = format!("{}connection: close\r\n", headers(KEY));
             if chunked {
-                client.write(format!("POST {CHAT} HTTP/1.1\r\nhost: relay\r\n{headers}transfer-encoding: chunked\r\n\r\n")).await;
+                client
+                    .write(format!(
+                        "POST {CHAT} HTTP/1.1\r\nhost: relay\r\n{headers}transfer-encoding: chunked\r\n\r\n"
+                    ))
+                    .await;
                 for piece in body.chunks(20_000) {
                     client.write([format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat()).await;
                 }
@@ -50,7 +54,10 @@ async fn a_body_may_be_as_long_as_the_route_allows_and_not_a_byte_longer() {
         // What a provider saw of the one too long, it did not take for a request.
         assert_eq!(provider.requests().iter().filter(|one| one.outcome.status == Some(200)).count(), 2);
         assert!(provider.requests().iter().all(|one| one.request.body_bytes <= 50_000));
-        assert!(chunked || provider.requests().len() == 2, "a declared length is refused before the provider sees a byte");
+        assert!(
+            chunked || provider.requests().len() == 2,
+            "a declared length is refused before the provider sees a byte"
+        );
         assert_eq!(house.ends(3).await, ["200 Complete", "200 Complete", "413 Refused"]);
         assert_eq!(house.reasons(), ["body_too_large"]);
     }
@@ -61,11 +68,32 @@ async fn a_body_that_breaks_http_is_the_clients_fault() {
     let (house, provider) = House::simple().await;
     let mut client = Client::connect(house.addr).await;
     let headers = headers(KEY);
-    client.write(format!("POST {CHAT} HTTP/1.1\r\nhost: relay\r\n{headers}transfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\nZZ\r\n")).await;
+    client
+        .write(format!(
+            "POST {CHAT} HTTP/1.1\r\nhost: relay\r\n{headers}transfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\nZZ\r\n"
+        ))
+        .await;
     let answer = client.answer().await;
     assert_eq!((answer.status, answer.header("x-relay-error")), (400, Some("bad_request")));
     house.ended(400, "Refused", Some("bad_request")).await;
     assert!(provider.requests().iter().all(|one| one.outcome.status != Some(200)));
+}
+
+#[tokio::test]
+async fn of_two_framings_one_goes_up() {
+    for framing in
+        ["content-length: 5\r\ntransfer-encoding: chunked\r\n", "transfer-encoding: chunked\r\ncontent-length: 5\r\n"]
+    {
+        let (house, provider) = House::simple().await;
+        let mut client = Client::connect(house.addr).await;
+        let (headers, body) = (headers(KEY), chat("fake-tokens-2"));
+        let head = format!("POST {CHAT} HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n{headers}{framing}\r\n");
+        client.write(format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len())).await;
+        assert_eq!(client.answer().await.chat().0, script::text(2));
+        let requests = provider.requests();
+        assert_eq!((requests.len(), requests[0].request.body_text.as_str()), (1, body.as_str()));
+        assert_eq!(requests[0].request.header("content-length"), None);
+    }
 }
 
 #[tokio::test]
@@ -74,7 +102,9 @@ async fn a_client_that_asks_whether_to_go_on_is_told_so() {
     let body = chat("fake-tokens-3");
     let mut client = Client::connect(house.addr).await;
     let (headers, length) = (headers(KEY), body.len());
-    let head = format!("POST {CHAT} HTTP/1.1\r\nhost: relay\r\nconnection: close\r\nexpect: 100-continue\r\n{headers}content-length: {length}\r\n\r\n");
+    let head = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: relay\r\nconnection: close\r\nexpect: 100-continue\r\n{headers}content-length: {length}\r\n\r\n"
+    );
     client.write(head).await;
     client.read_text("HTTP/1.1 100 Continue\r\n\r\n").await;
     client.write(body).await;
@@ -88,7 +118,11 @@ async fn a_client_that_asks_is_not_told_to_go_on_where_it_is_refused() {
     let (house, _provider) = house_with_max(100).await;
     for (headers, status) in [(String::new(), 401), (headers(KEY), 413)] {
         let mut client = Client::connect(house.addr).await;
-        client.write(format!("POST {CHAT} HTTP/1.1\r\nhost: relay\r\nexpect: 100-continue\r\n{headers}content-length: 1000\r\n\r\n")).await;
+        client
+            .write(format!(
+                "POST {CHAT} HTTP/1.1\r\nhost: relay\r\nexpect: 100-continue\r\n{headers}content-length: 1000\r\n\r\n"
+            ))
+            .await;
         let seen = client.read_text("\r\n\r\n").await;
         assert!(seen.starts_with(&format!("HTTP/1.1 {status} ")), "{seen}");
     }
@@ -102,10 +136,15 @@ async fn head_requests_get_the_head_alone() {
     ];
     for (upstream, length) in answers {
         let stub = Stub::answering(upstream, Then::Stay).await;
-        let house = House::new(&config::snapshot(vec![route("r", "/", vec![backend(Provider::OpenAI, stub.addr)])])).await;
+        let house =
+            House::new(&config::snapshot(vec![route("r", "/", vec![backend(Provider::OpenAI, stub.addr)])])).await;
         for path in [CHAT, "/v1/models"] {
             let answer = Client::request(house.addr, "HEAD", path, &headers(KEY), b"").await.answer().await;
-            assert_eq!((answer.status, answer.end, answer.header("content-length")), (200, End::Clean, length), "{path}");
+            assert_eq!(
+                (answer.status, answer.end, answer.header("content-length")),
+                (200, End::Clean, length),
+                "{path}"
+            );
             assert!(answer.body.is_empty());
         }
         assert_eq!(house.ends(2).await, vec!["200 Complete"; 2]);
@@ -117,8 +156,10 @@ async fn head_requests_get_the_head_alone() {
 #[tokio::test]
 async fn answers_without_a_body_are_complete() {
     for status in ["204 No Content", "304 Not Modified"] {
-        let stub = Stub::answering(format!("HTTP/1.1 {status}\r\ncontent-type: text/event-stream\r\n\r\n"), Then::Stay).await;
-        let house = House::new(&config::snapshot(vec![route("r", "/", vec![backend(Provider::OpenAI, stub.addr)])])).await;
+        let stub =
+            Stub::answering(format!("HTTP/1.1 {status}\r\ncontent-type: text/event-stream\r\n\r\n"), Then::Stay).await;
+        let house =
+            House::new(&config::snapshot(vec![route("r", "/", vec![backend(Provider::OpenAI, stub.addr)])])).await;
         let mut client = house.open(CHAT, &chat("m")).await;
         let head = client.read_text("\r\n\r\n").await;
         assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{head}");
@@ -167,7 +208,10 @@ async fn uploads_pass_unchanged() {
     let headers = format!("x-api-key: {KEY}\r\ncontent-type: multipart/form-data; boundary=x\r\n");
     Client::request(house.addr, "POST", "/v1/audio/transcriptions", &headers, &body).await.answer().await;
     let requests = provider.requests();
-    assert_eq!((requests[0].request.body_bytes, &requests[0].request.body_sha256), (body.len(), &script::sha256(&body)));
+    assert_eq!(
+        (requests[0].request.body_bytes, &requests[0].request.body_sha256),
+        (body.len(), &script::sha256(&body))
+    );
     assert_eq!(requests[0].request.header("content-type"), Some("multipart/form-data; boundary=x"));
 }
 

@@ -44,11 +44,7 @@ pub(crate) fn backend(provider: Provider, addr: SocketAddr) -> Backend {
         name: format!("on-{}", addr.port()),
         provider,
         url: format!("http://{addr}"),
-        credential: Some(Credential {
-            header: header.to_owned(),
-            scheme,
-            secret: Some(SecretText::new(CREDENTIAL)),
-        }),
+        credential: Some(Credential { header: header.to_owned(), scheme, secret: Some(SecretText::new(CREDENTIAL)) }),
     }
 }
 

@@ -138,9 +138,7 @@ async fn audio_that_breaks_off_breaks_the_framing() {
 
 #[tokio::test]
 async fn json_that_breaks_off_breaks_the_framing() {
-    for (model, path, body) in
-        [("fake-cut", CHAT, chat("fake-cut")), ("fake-reset", MESSAGES, message("fake-reset"))]
-    {
+    for (model, path, body) in [("fake-cut", CHAT, chat("fake-cut")), ("fake-reset", MESSAGES, message("fake-reset"))] {
         let (house, _provider) = House::simple().await;
         let answer = house.post(path, &not_streamed(&body)).await;
         assert_eq!(answer.status, 200);
@@ -241,6 +239,29 @@ async fn a_long_event_cut_at_the_words_of_the_end_is_no_end() {
 }
 
 #[tokio::test]
+async fn an_error_that_comes_as_an_event_stream_is_not_a_stream_that_failed() {
+    let body = "data: {\"detail\":\"busy\"}\n\n";
+    let head =
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    let stub = Stub::answering(format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len()), Then::Stay).await;
+    let backend = backend(relay_snapshot::Provider::OpenAI, stub.addr);
+    let house = House::new(&snapshot(vec![route("r", "/", vec![backend])])).await;
+    let answer = house.chat("m").await;
+    assert_eq!((answer.status, answer.text(), answer.end), (503, body, End::Clean));
+    house.ended(503, "Complete", Some("upstream_status")).await;
+}
+
+#[tokio::test]
+async fn a_stream_without_any_event_did_not_end() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
+    let stub = Stub::answering(head, Then::Stay).await;
+    let backend = backend(relay_snapshot::Provider::OpenAI, stub.addr);
+    let house = House::new(&snapshot(vec![route("r", "/", vec![backend])])).await;
+    is_chat_failure(&house.chat("m").await, "upstream_protocol");
+    house.ended(200, "UpstreamError", Some("upstream_protocol")).await;
+}
+
+#[tokio::test]
 async fn an_event_stream_of_no_known_format_ends_as_its_framing_ends() {
     use relay_snapshot::Provider::Custom;
     let (answer, house) = through("/v1/other", Custom, "data: 1\n\ndata: 2", "0\r\n\r\n").await;
@@ -255,15 +276,27 @@ async fn an_event_stream_of_no_known_format_ends_as_its_framing_ends() {
 #[tokio::test]
 async fn a_provider_that_breaks_http_is_told_from_one_that_goes_away() {
     let answers = [
-        ("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\n", 502, "upstream_protocol"),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\n",
+            502,
+            "upstream_protocol",
+        ),
         ("SSH-2.0-OpenSSH_9.9\r\n\r\n", 502, "upstream_protocol"),
         ("", 502, "upstream_reset"),
-        ("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n", 502, "upstream_reset"),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
+            502,
+            "upstream_reset",
+        ),
     ];
     for (bytes, status, reason) in answers {
         let stub = Stub::answering(bytes, Then::Close).await;
-        let house =
-            House::new(&config::snapshot(vec![route("r", "/", vec![backend(relay_snapshot::Provider::OpenAI, stub.addr)])])).await;
+        let house = House::new(&config::snapshot(vec![route(
+            "r",
+            "/",
+            vec![backend(relay_snapshot::Provider::OpenAI, stub.addr)],
+        )]))
+        .await;
         let answer = house.chat("m").await;
         assert_eq!((answer.status, answer.header("x-relay-error")), (status, Some(reason)), "{bytes}");
         assert_eq!(answer.json()["error"]["code"], reason);

@@ -87,7 +87,7 @@ async fn answers_are_those_of_http_1() {
     assert_eq!(house.ends(3).await, vec!["200 Complete"; 3]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_streams_share_one_connection() {
     let (house, _provider) = House::simple().await;
     let h2 = connect(house.addr).await;
@@ -157,8 +157,15 @@ async fn closing_says_goaway_and_lets_streams_finish() {
     timeout(LIMIT, running.body_mut().frame()).await.expect("in time").expect("a frame").expect("data");
     house.proxy.drain.closing.cancel();
     // Once the client knows, it may not send more on this connection.
-    timeout(LIMIT, async { while h2.sender.ready().await.is_ok() { tokio::task::yield_now().await } }).await.expect("a GOAWAY");
-    let rest = timeout(LIMIT, running.into_body().collect()).await.expect("in time").expect("a whole stream").to_bytes();
+    timeout(LIMIT, async {
+        while h2.sender.ready().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("a GOAWAY");
+    let rest =
+        timeout(LIMIT, running.into_body().collect()).await.expect("in time").expect("a whole stream").to_bytes();
     assert!(rest.ends_with(b"data: [DONE]\n\n"));
     drop(h2.sender);
     timeout(LIMIT, h2.connection).await.expect("closes").expect("no panic").expect("cleanly");

@@ -9,7 +9,8 @@ use crate::stub::{Stub, Then};
 
 /// A proxy in front of an upstream that answers with these header lines.
 async fn with_upstream(header_lines: &str) -> (House, Stub) {
-    let stub = Stub::answering(format!("HTTP/1.1 200 OK\r\n{header_lines}content-length: 2\r\n\r\nok"), Then::Stay).await;
+    let stub =
+        Stub::answering(format!("HTTP/1.1 200 OK\r\n{header_lines}content-length: 2\r\n\r\nok"), Then::Stay).await;
     let routes = vec![route("r", "/", vec![backend(Provider::OpenAI, stub.addr)])];
     (House::new(&config::snapshot(routes)).await, stub)
 }
@@ -23,7 +24,7 @@ async fn with_headers(house: &House, path: &str, lines: &str) -> Answer {
 fn seen(stub: &Stub) -> Vec<String> {
     let request = stub.seen().pop().expect("a request");
     let head = request.split("\r\n\r\n").next().expect("a head");
-    let mut lines: Vec<String> = head.split("\r\n").skip(1).map(|line| line.to_owned()).collect();
+    let mut lines: Vec<String> = head.split("\r\n").skip(1).map(str::to_owned).collect();
     lines.sort();
     lines
 }
@@ -72,8 +73,12 @@ async fn what_speaks_of_the_client_or_its_connection_does_not_go_up() {
 #[tokio::test]
 async fn no_credential_of_a_client_goes_up() {
     let (house, stub) = with_upstream("").await;
-    let lines = format!("x-api-key: {KEY}\r\napi-key: {KEY}\r\nx-goog-api-key: {KEY}\r\nxi-api-key: {KEY}\r\nocp-apim-subscription-key: {KEY}\r\n");
-    let query = format!("?alt=sse&key={KEY}&api_key={KEY}&API-KEY={KEY}&subscription-key={KEY}&access_token={KEY}&monkey=1&key");
+    let lines = format!(
+        "x-api-key: {KEY}\r\napi-key: {KEY}\r\nx-goog-api-key: {KEY}\r\nxi-api-key: {KEY}\r\nocp-apim-subscription-key: {KEY}\r\n"
+    );
+    let query = format!(
+        "?alt=sse&key={KEY}&api_key={KEY}&API-KEY={KEY}&subscription-key={KEY}&access_token={KEY}&monkey=1&key"
+    );
     with_headers(&house, &format!("/v1/other{query}"), &lines).await;
     with_headers(&house, &format!("/v1/other?key={KEY}"), &lines).await;
     for request in stub.seen() {
@@ -141,7 +146,14 @@ async fn the_real_ones_account_does_not_come_back_either() {
     let (house, _provider) = House::simple().await;
     for answer in [house.chat("fake-ok").await, house.message("fake-ok").await, house.chat("fake-429").await] {
         let names: Vec<&str> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
-        let account = ["x-ratelimit", "anthropic-ratelimit", "openai-organization", "openai-project", "set-cookie", "anthropic-organization"];
+        let account = [
+            "x-ratelimit",
+            "anthropic-ratelimit",
+            "openai-organization",
+            "openai-project",
+            "set-cookie",
+            "anthropic-organization",
+        ];
         assert!(!names.iter().any(|name| account.iter().any(|prefix| name.starts_with(prefix))), "{names:?}");
     }
 }

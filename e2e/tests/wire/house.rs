@@ -84,7 +84,9 @@ impl House {
     pub(crate) fn samples(&self, metric: &str) -> Vec<Sample> {
         let text = self.proxy.metrics.render().expect("metrics");
         let lines = text.lines().filter_map(|line| line.strip_prefix(metric)?.strip_prefix('{')?.split_once("} "));
-        let label = |part: &str| part.split_once("=\"").map(|(name, value)| (name.to_owned(), value.trim_end_matches('"').to_owned()));
+        let label = |part: &str| {
+            part.split_once("=\"").map(|(name, value)| (name.to_owned(), value.trim_end_matches('"').to_owned()))
+        };
         lines
             .map(|(labels, value)| (labels.split(',').filter_map(label).collect(), value.parse().expect("a count")))
             .filter(|(_, value)| *value > 0)
@@ -98,7 +100,9 @@ impl House {
         eventually("every request ends", || counted() && self.proxy.metrics.active_connections.get() == 0).await;
         let mut ends: Vec<String> = requests()
             .into_iter()
-            .flat_map(|(labels, value)| vec![format!("{} {}", labels["code"], labels["end"]); usize::try_from(value).expect("few")])
+            .flat_map(|(labels, value)| {
+                vec![format!("{} {}", labels["code"], labels["end"]); usize::try_from(value).expect("few")]
+            })
             .collect();
         ends.sort();
         ends

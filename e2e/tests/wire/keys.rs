@@ -62,7 +62,9 @@ async fn the_credential_goes_where_the_provider_reads_it() {
 async fn no_key_and_unknown_keys_are_401_in_the_shape_of_the_api() {
     let (house, provider) = House::simple().await;
     let missing = ["", "authorization: Bearer \r\n", "authorization: Basic dGVzdA==\r\n", "x-api-key: \r\n"];
-    for (path, kind) in [(CHAT, "invalid_request_error"), (MESSAGES, "authentication_error"), ("/", "invalid_request_error")] {
+    for (path, kind) in
+        [(CHAT, "invalid_request_error"), (MESSAGES, "authentication_error"), ("/", "invalid_request_error")]
+    {
         for headers in missing {
             is_refused(&with_headers(&house, path, headers).await, 401, "key_missing", kind);
         }
@@ -89,8 +91,18 @@ async fn two_different_keys_are_one_too_many() {
     let (house, provider) = House::simple().await;
     for other in ["x-api-key: other", "api-key: other", "authorization: Bearer other"] {
         let headers = format!("authorization: Bearer {KEY}\r\n{other}\r\n");
-        is_refused(&with_headers(&house, CHAT, &headers).await, 400, "conflicting_credentials", "invalid_request_error");
-        is_refused(&with_headers(&house, MESSAGES, &headers).await, 400, "conflicting_credentials", "invalid_request_error");
+        is_refused(
+            &with_headers(&house, CHAT, &headers).await,
+            400,
+            "conflicting_credentials",
+            "invalid_request_error",
+        );
+        is_refused(
+            &with_headers(&house, MESSAGES, &headers).await,
+            400,
+            "conflicting_credentials",
+            "invalid_request_error",
+        );
     }
     assert!(provider.requests().is_empty());
 }
@@ -111,8 +123,18 @@ async fn a_suspended_tenant_is_403() {
 #[tokio::test]
 async fn no_route_is_404() {
     let provider = provider().await;
-    let house = House::new(&config::snapshot(vec![route("r", "/v1/chat", vec![backend(relay_snapshot::Provider::OpenAI, provider.addr())])])).await;
-    is_refused(&with_headers(&house, "/v2", &format!("x-api-key: {KEY}\r\n")).await, 404, "no_route", "invalid_request_error");
+    let house = House::new(&config::snapshot(vec![route(
+        "r",
+        "/v1/chat",
+        vec![backend(relay_snapshot::Provider::OpenAI, provider.addr())],
+    )]))
+    .await;
+    is_refused(
+        &with_headers(&house, "/v2", &format!("x-api-key: {KEY}\r\n")).await,
+        404,
+        "no_route",
+        "invalid_request_error",
+    );
     is_refused(&house.message("fake-ok").await, 404, "no_route", "not_found_error");
     assert!(provider.requests().is_empty());
 }

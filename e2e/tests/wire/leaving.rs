@@ -2,8 +2,8 @@
 
 use relay_e2e::provider::{Ended, Provider, Recorded, script};
 
-use crate::house::{CHAT, House, MESSAGES, SPEECH, chat, headers, message, not_streamed, speech, wait_for};
 use crate::config::KEY;
+use crate::house::{CHAT, House, MESSAGES, SPEECH, chat, headers, message, not_streamed, speech, wait_for};
 use crate::raw::Client;
 use crate::stub::{Stub, Tap, Then};
 
@@ -82,24 +82,40 @@ async fn while_events_flow() {
 
 #[tokio::test]
 async fn while_it_does_not_read() {
-    // Nobody reads, so that all buffers are full and nothing but the close moves any more.
     let (house, provider) = House::simple().await;
     let client = house.open(SPEECH, &speech("fake-bytes-64m-chunk-64k")).await;
+    assert!(full(&provider).await < 64 << 20, "the relay holds no whole answer");
+    drop(client);
+    is_cancelled(&provider).await;
+    house.ended(200, "ClientGone", None).await;
+}
+
+/// Waits until nobody reads and all buffers between are full; how much the provider has sent by then.
+async fn full(provider: &Provider) -> u64 {
     let mut before = 0;
     loop {
         let now = provider.requests().first().map_or(0, |one| one.outcome.bytes_sent);
         if now > 0 && now == before {
-            break;
+            return now;
         }
         before = now;
         for _ in 0..1000 {
             tokio::task::yield_now().await;
         }
     }
-    assert!(before < 64 << 20, "the relay holds no whole answer: {before}");
-    drop(client);
-    is_cancelled(&provider).await;
-    house.ended(200, "ClientGone", None).await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_late_has_not_left_and_its_upstream_is_not_silent() {
+    let provider = crate::house::provider().await;
+    let house = House::new(&crate::config::timed(provider.addr(), 0, 200)).await;
+    let late = house.open(SPEECH, &speech("fake-bytes-40m-chunk-64k")).await;
+    assert!(full(&provider).await < 40 << 20);
+    // Longer than an upstream may be silent, as another stream shows.
+    assert!(house.chat("fake-stall-at-1").await.text().contains("idle_timeout"));
+    let answer = late.answer().await;
+    assert_eq!((answer.end, answer.sha256()), (crate::raw::End::Clean, script::audio_sha256(40 << 20)));
+    assert_eq!(house.ends(2).await, ["200 Complete", "200 IdleTimeout"]);
 }
 
 #[tokio::test]

@@ -26,7 +26,10 @@ async fn answers_tell_what_is_left_and_the_one_too_many_when_to_come_back() {
         assert_eq!(answer.status, 200);
         let [limit, remaining, reset] = limits(&answer);
         assert_eq!((limit, remaining), (Some("3"), Some(left)));
-        assert!(reset.is_some_and(|reset| reset.strip_suffix('s').is_some_and(|s| s.parse::<u64>().is_ok())), "{reset:?}");
+        assert!(
+            reset.is_some_and(|reset| reset.strip_suffix('s').is_some_and(|s| s.parse::<u64>().is_ok())),
+            "{reset:?}"
+        );
     }
     let denied = house.chat("fake-ok").await;
     assert_eq!((denied.status, denied.header("x-relay-error")), (429, Some("requests_limited")));
@@ -39,10 +42,16 @@ async fn answers_tell_what_is_left_and_the_one_too_many_when_to_come_back() {
     let denied = house.message("fake-ok").await;
     assert_eq!((denied.status, denied.json()["error"]["type"].as_str()), (429, Some("rate_limit_error")));
     assert_eq!(provider.requests().len(), 3);
-    assert_eq!(house.ends(5).await, ["200 Complete", "200 Complete", "200 Complete", "429 LimitReached", "429 LimitReached"]);
+    assert_eq!(
+        house.ends(5).await,
+        ["200 Complete", "200 Complete", "200 Complete", "429 LimitReached", "429 LimitReached"]
+    );
     assert_eq!(house.reasons(), ["requests_limited", "requests_limited"]);
     let decisions = house.samples("relay_limit_decisions_total");
-    assert_eq!(decisions.iter().map(|(labels, count)| (labels["decision"].as_str(), *count)).collect::<Vec<_>>(), [("allowed", 3), ("denied", 2)]);
+    assert_eq!(
+        decisions.iter().map(|(labels, count)| (labels["decision"].as_str(), *count)).collect::<Vec<_>>(),
+        [("allowed", 3), ("denied", 2)]
+    );
 }
 
 #[tokio::test]
@@ -63,7 +72,10 @@ async fn a_wait_of_hours_is_not_told_but_asked_not_to_retry() {
 async fn tenants_do_not_spend_each_others_limits() {
     let (house, provider) = house_with(vec![limited("a", 1, 3600, 1), limited("b", 1, 3600, 1), tenant("c")]).await;
     let post = async |tenant: &str| {
-        Client::request(house.addr, "POST", CHAT, &headers(&key_of(tenant)), chat("fake-ok").as_bytes()).await.answer().await
+        Client::request(house.addr, "POST", CHAT, &headers(&key_of(tenant)), chat("fake-ok").as_bytes())
+            .await
+            .answer()
+            .await
     };
     for (tenant, status) in [("a", 200), ("a", 429), ("b", 200), ("b", 429), ("c", 200), ("c", 200)] {
         let answer = post(tenant).await;

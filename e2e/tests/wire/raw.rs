@@ -73,7 +73,9 @@ impl Answer {
         let event = self.text().trim_end().rsplit("\n\n").next().expect("an event");
         let name = event.lines().find_map(|line| line.strip_prefix("event: "));
         let data = event.lines().find_map(|line| line.strip_prefix("data: ")).expect("data");
-        (name, serde_json::from_str(data).unwrap_or_else(|_| panic!("a whole event, not {event:?}")))
+        let json = serde_json::from_str(data);
+        assert!(json.is_ok(), "half an event: {event:?}");
+        (name, json.unwrap_or_default())
     }
 }
 
@@ -117,8 +119,8 @@ impl Client {
         while !shows(&self.bytes) {
             let read = timeout(LIMIT, self.tcp.read_buf(&mut self.bytes)).await;
             let seen = String::from_utf8_lossy(&self.bytes).into_owned();
-            let read = read.unwrap_or_else(|_| panic!("nothing more came behind {seen:?}")).expect("no reset");
-            assert_ne!(read, 0, "closed behind {seen:?}");
+            assert!(read.is_ok(), "nothing more came behind {seen:?}");
+            assert!(matches!(read, Ok(Ok(1..))), "closed behind {seen:?}");
         }
         &self.bytes
     }
@@ -139,7 +141,7 @@ impl Client {
         let failed = timeout(LIMIT, self.read_to_end()).await.expect("the connection ends");
         assert!(matches!(failed, None | Some(ErrorKind::ConnectionReset)), "{failed:?}");
         let broken = if failed.is_some() { End::Reset } else { End::Cut };
-        let (answer, rest) = take_apart(&self.bytes, broken, self.head_only).unwrap_or_else(|| panic!("a whole head"));
+        let (answer, rest) = take_apart(&self.bytes, broken, self.head_only).expect("a whole head");
         assert_eq!(rest, self.bytes.len(), "bytes behind the answer");
         answer
     }
@@ -147,17 +149,16 @@ impl Client {
     /// One whole answer on a connection that stays open.
     pub(crate) async fn next_answer(&mut self) -> Answer {
         let head_only = self.head_only;
-        let whole = |bytes: &[u8]| {
-            take_apart(bytes, End::Cut, head_only).is_some_and(|(answer, _)| answer.end == End::Clean)
-        };
+        let whole =
+            |bytes: &[u8]| take_apart(bytes, End::Cut, head_only).is_some_and(|(answer, _)| answer.end == End::Clean);
         self.read_until(whole).await;
         let (answer, used) = take_apart(&self.bytes, End::Cut, head_only).expect("an answer");
         self.bytes.drain(..used);
         answer
     }
 
-    /// Nothing more comes, and the server closes.
-    pub(crate) async fn is_closed(mut self) -> bool {
+    /// Whether nothing more comes and the server closes.
+    pub(crate) async fn closes(mut self) -> bool {
         timeout(LIMIT, self.read_to_end()).await.is_ok_and(|_| self.bytes.is_empty())
     }
 }

@@ -16,7 +16,10 @@ async fn a_running_stream_goes_on_and_new_requests_use_the_new_table() {
     assert!(head.contains("x-relay-revision: aaaaaaaaaaaa"));
     house.swap(&config::simple(new.addr()), "bbbbbbbbbbbb");
     let answer = house.chat("fake-ok").await;
-    assert_eq!((answer.header("x-fake-identity"), answer.header("x-relay-revision")), (Some("new"), Some("bbbbbbbbbbbb")));
+    assert_eq!(
+        (answer.header("x-fake-identity"), answer.header("x-relay-revision")),
+        (Some("new"), Some("bbbbbbbbbbbb"))
+    );
     let answer = client.answer().await;
     assert_eq!((answer.header("x-fake-identity"), answer.end), (Some("old"), End::Clean));
     assert_eq!(answer.chat(), (script::text(100), "[DONE]".to_owned()));
@@ -45,7 +48,10 @@ async fn a_request_before_its_head_keeps_the_table_that_it_began_with() {
     crate::house::wait_for(&old, |requests| !requests.is_empty()).await;
     house.swap(&config::simple(new.addr()), "bbbbbbbbbbbb");
     let answer = client.answer().await;
-    assert_eq!((answer.header("x-fake-identity"), answer.header("x-relay-revision")), (Some("old"), Some("aaaaaaaaaaaa")));
+    assert_eq!(
+        (answer.header("x-fake-identity"), answer.header("x-relay-revision")),
+        (Some("old"), Some("aaaaaaaaaaaa"))
+    );
 }
 
 #[tokio::test]
@@ -70,8 +76,11 @@ async fn two_hundred_streams_under_a_hundred_reloads_are_whole() {
     for n in 0..200 {
         let house = std::sync::Arc::clone(&house);
         streams.spawn(async move {
-            let (path, body) =
-                if n % 2 == 0 { (CHAT, chat("fake-tokens-40-gap-5ms")) } else { (SPEECH, speech("fake-bytes-80k-gap-5ms")) };
+            let (path, body) = if n % 2 == 0 {
+                (CHAT, chat("fake-tokens-40-gap-5ms"))
+            } else {
+                (SPEECH, speech("fake-bytes-80k-gap-5ms"))
+            };
             let answer = house.post(path, &body).await;
             assert_eq!((answer.status, answer.end), (200, End::Clean));
             if n % 2 == 0 {

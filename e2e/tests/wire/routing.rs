@@ -82,7 +82,8 @@ async fn a_model_match_over_none_and_the_longest_pattern() {
     for (what, body) in [("no JSON", "model=fake-ok"), ("no model", "{}"), ("nested", r#"{"a":{"model":"fake-ok"}}"#)] {
         assert_eq!(by(&post(&house, CHAT, body.as_bytes()).await), Some("any"), "{what}");
     }
-    let text = Client::request(house.addr, "POST", CHAT, &format!("x-api-key: {KEY}\r\n"), chat("fake-ok").as_bytes()).await;
+    let text =
+        Client::request(house.addr, "POST", CHAT, &format!("x-api-key: {KEY}\r\n"), chat("fake-ok").as_bytes()).await;
     assert_eq!(by(&text.answer().await), Some("any"), "no JSON by its content-type");
 }
 
@@ -110,7 +111,11 @@ async fn the_model_may_come_last_and_the_body_goes_up_whole() {
     // The same in chunks of odd sizes.
     let mut client = Client::connect(house.addr).await;
     let headers = headers(KEY);
-    client.write(format!("POST {CHAT} HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n{headers}transfer-encoding: chunked\r\n\r\n")).await;
+    client
+        .write(format!(
+            "POST {CHAT} HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n{headers}transfer-encoding: chunked\r\n\r\n"
+        ))
+        .await;
     for piece in body.chunks(70_001) {
         client.write([format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat()).await;
     }
@@ -174,11 +179,25 @@ async fn requests_are_labelled_by_their_route() {
 }
 
 #[tokio::test]
+async fn a_path_that_an_upstream_may_read_as_another_is_refused() {
+    let (house, fakes) = house_of(vec![to_own("root", prefix("/"), &[]).await]).await;
+    for path in ["/v1/../admin", "/v1/%2e%2e/admin", "/v1/..%2fadmin", "/v1/./x"] {
+        let answer = post(&house, path, b"{}").await;
+        assert_eq!((answer.status, answer.header("x-relay-error")), (400, Some("bad_request")), "{path}");
+    }
+    assert!(fakes["root"].requests().is_empty());
+}
+
+#[tokio::test]
 async fn a_tunnel_is_refused() {
     let (house, fakes) = house_of(vec![to_own("root", prefix("/"), &[]).await]).await;
     let mut client = Client::connect(house.addr).await;
     let headers = headers(KEY);
-    client.write(format!("CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\nconnection: close\r\n{headers}\r\n")).await;
+    client
+        .write(format!(
+            "CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\nconnection: close\r\n{headers}\r\n"
+        ))
+        .await;
     let answer = client.answer().await;
     assert!((400..500).contains(&answer.status), "{answer:?}");
     assert!(fakes["root"].requests().is_empty());

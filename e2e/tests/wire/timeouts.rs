@@ -67,7 +67,8 @@ async fn a_pause_too_long_breaks_off_audio_and_encoded_streams() {
 async fn a_pause_behind_the_end_is_complete() {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
     let sse = "data: [DONE]\n\n";
-    let stub = crate::stub::Stub::answering(format!("{head}{:x}\r\n{sse}\r\n", sse.len()), crate::stub::Then::Stay).await;
+    let stub =
+        crate::stub::Stub::answering(format!("{head}{:x}\r\n{sse}\r\n", sse.len()), crate::stub::Then::Stay).await;
     let house = House::new(&config::timed(stub.addr, 0, 50)).await;
     let answer = house.chat("m").await;
     assert_eq!((answer.text(), answer.end), (sse, End::Clean));
@@ -76,11 +77,11 @@ async fn a_pause_behind_the_end_is_complete() {
 
 #[tokio::test]
 async fn pauses_shorter_than_the_bound_add_up_freely() {
-    // 40 pauses of 25 ms are longer than the bound together.
+    // 100 pauses of 25 ms are longer than the bound together.
     let provider = provider().await;
-    let house = House::new(&config::timed(provider.addr(), 900, 900)).await;
-    let answer = house.chat("fake-tokens-40-gap-25ms").await;
-    assert_eq!(answer.chat(), (script::text(40), "[DONE]".to_owned()));
+    let house = House::new(&config::timed(provider.addr(), 2000, 2000)).await;
+    let answer = house.chat("fake-tokens-100-gap-25ms").await;
+    assert_eq!(answer.chat(), (script::text(100), "[DONE]".to_owned()));
     house.ended(200, "Complete", None).await;
 }
 

@@ -49,11 +49,18 @@ async fn a_dead_backend_is_passed_over() {
 #[tokio::test]
 async fn the_body_is_whole_on_the_backend_that_takes_it() {
     let alive = provider().await;
-    let mut snapshot = config::snapshot(vec![route("r", "/", vec![backend(Provider::OpenAI, nobody().await), backend(Provider::OpenAI, alive.addr())])]);
+    let mut snapshot = config::snapshot(vec![route(
+        "r",
+        "/",
+        vec![backend(Provider::OpenAI, nobody().await), backend(Provider::OpenAI, alive.addr())],
+    )]);
     // The model is looked for, so that a part of the body was read before any backend is tried.
     snapshot.routes[0].matches[0].models = vec![relay_snapshot::ModelPattern::Prefix("fake-".into())];
     let house = House::new(&snapshot).await;
-    let body = format!(r#"{{"model":"fake-ok","stream":true,"messages":[{{"role":"user","content":"{}"}}]}}"#, "word ".repeat(100_000));
+    let body = format!(
+        r#"{{"model":"fake-ok","stream":true,"messages":[{{"role":"user","content":"{}"}}]}}"#,
+        "word ".repeat(100_000)
+    );
     assert_eq!(house.post(CHAT, &body).await.status, 200);
     assert_eq!(alive.requests()[0].request.body_sha256, script::sha256(body.as_bytes()));
 }
@@ -81,7 +88,8 @@ async fn what_a_provider_may_have_seen_is_not_sent_again() {
 async fn requests_behind_each_other_share_one_connection() {
     let provider = provider().await;
     let tap = Tap::to(provider.addr()).await;
-    let house = House::new(&config::snapshot(vec![route("openai", "/", vec![backend(Provider::OpenAI, tap.addr)])])).await;
+    let house =
+        House::new(&config::snapshot(vec![route("openai", "/", vec![backend(Provider::OpenAI, tap.addr)])])).await;
     for n in 0..20 {
         let (path, body) = match n % 4 {
             0 => (CHAT, chat("fake-ok")),

@@ -2,7 +2,8 @@ use crate::proxy::credentials::{Conflict, key_of, without_keys};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
-    let pair = |(name, value): &(&'static str, &'static str)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+    let pair =
+        |(name, value): &(&'static str, &'static str)| (HeaderName::from_static(name), HeaderValue::from_static(value));
     lines.iter().map(pair).collect()
 }
 

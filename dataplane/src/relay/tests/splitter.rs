@@ -88,7 +88,8 @@ fn an_event_that_is_too_long_goes_through_in_pieces() {
 fn every_split_of_every_line_end_is_as_the_letter_says() {
     for end in ["\n", "\r", "\r\n"] {
         for start in ["", "\u{FEFF}", "\n", "\r\n"] {
-            let stream = format!("{start}: c{end}{end}event: a{end}data: 1{end}{end}data: 2{end}{end}{end}data: 3{end}");
+            let stream =
+                format!("{start}: c{end}{end}event: a{end}data: 1{end}{end}data: 2{end}{end}{end}data: 3{end}");
             for first in 0..=stream.len() {
                 for second in first..=stream.len() {
                     let stream = stream.as_bytes();
