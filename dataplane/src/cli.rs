@@ -37,13 +37,25 @@ pub enum Task {
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Folder with the configuration that the operator writes: the mounted volume.
-    #[arg(long, env = "RELAY_CONFIG_DIR", value_name = "DIR", help_heading = "Configuration", conflicts_with = "manifests")]
+    #[arg(
+        long,
+        env = "RELAY_CONFIG_DIR",
+        value_name = "DIR",
+        help_heading = "Configuration",
+        conflicts_with = "manifests"
+    )]
     pub config_dir: Option<PathBuf>,
     /// Folder with RelayRoute, RelayTenant and Secret manifests, to run without a cluster; reloaded on change. Values of Secrets may be ${ENV_NAME}.
     #[arg(long, env = "RELAY_MANIFESTS", value_name = "DIR", help_heading = "Configuration")]
     pub manifests: Option<PathBuf>,
     /// Also watch the configuration in this namespace through the API server: changes arrive in milliseconds, not with the kubelet's next sync.
-    #[arg(long, env = "RELAY_CONFIG_NAMESPACE", value_name = "NAMESPACE", help_heading = "Configuration", requires = "config_dir")]
+    #[arg(
+        long,
+        env = "RELAY_CONFIG_NAMESPACE",
+        value_name = "NAMESPACE",
+        help_heading = "Configuration",
+        requires = "config_dir"
+    )]
     pub config_namespace: Option<String>,
     /// Address for clients [default: 0.0.0.0:8080, with --manifests 127.0.0.1:8080].
     #[arg(long, env = "RELAY_LISTEN", value_name = "ADDRESS", help_heading = "Addresses")]
@@ -102,7 +114,9 @@ impl Serve {
     pub fn source(&self) -> Option<ConfigSource> {
         match (&self.config_dir, &self.manifests) {
             (_, Some(dir)) => Some(ConfigSource::Manifests(dir.clone())),
-            (Some(dir), None) => Some(ConfigSource::Cluster { dir: dir.clone(), namespace: self.config_namespace.clone() }),
+            (Some(dir), None) => {
+                Some(ConfigSource::Cluster { dir: dir.clone(), namespace: self.config_namespace.clone() })
+            }
             (None, None) => None,
         }
     }

@@ -46,7 +46,10 @@ fn serve(options: Serve) -> ExitCode {
 
 fn start_log(options: &Serve) -> Result<(), tracing_subscriber::filter::ParseError> {
     let filter = EnvFilter::try_new(&options.log_level)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match options.log_format {
         LogFormat::Json => builder.json().flatten_event(true).init(),
         LogFormat::Text => builder.init(),

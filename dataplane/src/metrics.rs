@@ -8,8 +8,8 @@ use std::time::Duration;
 
 /// Bounds of durations up to a whole long stream, in milliseconds: 1 ms to 10 min.
 const DURATION_MS: &[f64] = &[
-    1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0, 30_000.0, 60_000.0, 120_000.0,
-    300_000.0, 600_000.0,
+    1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0, 30_000.0, 60_000.0,
+    120_000.0, 300_000.0, 600_000.0,
 ];
 /// Bounds of store calls, in milliseconds: they are cut at 25 ms.
 const STORE_MS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0];
@@ -18,10 +18,16 @@ const STORE_MS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.
 pub const TABLE: &[(&str, &str)] = &[
     ("relay_requests_total", "Requests by route, tenant, provider, status code and end."),
     ("relay_duration_ms", "Milliseconds from the request to the last byte of the answer."),
-    ("relay_errors_total", "Errors by reason: refusals of the relay, failures of upstreams, error answers of providers."),
+    (
+        "relay_errors_total",
+        "Errors by reason: refusals of the relay, failures of upstreams, error answers of providers.",
+    ),
     ("relay_active_connections", "Client connections that are open."),
     ("relay_storage_write_ms", "Milliseconds of a write to a store, such as the limit decision in Redis."),
-    ("relay_first_byte_ms", "Milliseconds from the request to the first byte of the answer's body: time to first token, to first audio."),
+    (
+        "relay_first_byte_ms",
+        "Milliseconds from the request to the first byte of the answer's body: time to first token, to first audio.",
+    ),
     ("relay_limit_decisions_total", "Decisions of limits, by whether Redis or the proxy alone decided."),
     ("relay_config_revision_info", "1 for the revision that this proxy serves."),
     ("relay_config_reloads_total", "Configurations received, by what became of them."),

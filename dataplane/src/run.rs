@@ -80,7 +80,13 @@ pub async fn serve(options: Serve) -> Result<(), StartError> {
     let (ready, is_ready) = tokio::sync::watch::channel(false);
     let stats = sink.clone();
     let refresh = Box::new(move |metrics: &Metrics| count_reloads(metrics, &stats));
-    let admin = Admin { serving: Arc::clone(&serving), metrics: Arc::clone(&metrics), drain: drain.clone(), ready: is_ready, refresh };
+    let admin = Admin {
+        serving: Arc::clone(&serving),
+        metrics: Arc::clone(&metrics),
+        drain: drain.clone(),
+        ready: is_ready,
+        refresh,
+    };
     tokio::spawn(admin::run(admin_listener, Arc::new(admin)));
     start_source(source, sink, &serving, ready, &stop)?;
 

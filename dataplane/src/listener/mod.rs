@@ -17,8 +17,6 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-/// Most headers of a request.
-const MAX_HEADERS: usize = 100;
 /// How long a new connection has for the head of its first request: a client that drips headers holds nothing for longer.
 pub const FIRST_HEAD: Duration = Duration::from_secs(10);
 /// How long a connection may wait for its next request; hyper's header timeout covers both the pause and the head.
@@ -49,8 +47,9 @@ pub async fn run(listener: TcpListener, proxy: Arc<Proxy>) {
 
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
+    // hyper takes 100 headers of a request at most; setting the same number would put them on the heap.
     // writev off: small frames are copied into one buffer and leave in one write, and the upstream's read buffer is free again.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(KEEP_ALIVE).max_headers(MAX_HEADERS).writev(false);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(KEEP_ALIVE).writev(false);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -1,4 +1,4 @@
-use super::{MAX_HEADERS, run};
+use super::run;
 use crate::drain::Drain;
 use crate::limits::Limiter;
 use crate::metrics::Metrics;
@@ -11,6 +11,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
+
+/// Most headers of a request.
+const MAX_HEADERS: usize = 100;
 
 /// A listener of a proxy that has no configuration: it knows no key.
 async fn listening() -> (SocketAddr, Arc<Proxy>) {

@@ -1,6 +1,7 @@
 //! Makes an upstream's answer the client's.
 
 use super::headers;
+use crate::drain::Cut;
 use crate::exchange::{Exchange, Kind};
 use crate::format::Format;
 use crate::reason::Reason;
@@ -10,7 +11,6 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Response, StatusCode, Version};
 use http_body::Body;
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 
 /// An answer whose first byte is there.
 pub(super) struct Answered {
@@ -20,7 +20,7 @@ pub(super) struct Answered {
 }
 
 /// Status, headers and body pass unchanged, but for what speaks of one connection or of the provider's account.
-pub(super) fn relayed(answered: Answered, mut exchange: Exchange, cut: CancellationToken) -> Response<AnswerBody> {
+pub(super) fn relayed(answered: Answered, mut exchange: Exchange, cut: Cut) -> Response<AnswerBody> {
     let Answered { response, format, idle } = answered;
     let (mut head, body) = response.into_parts();
     exchange.code = Some(head.status.as_u16());

@@ -1,15 +1,16 @@
 //! Ends a body that pauses too long, or that the drain does not wait for any more.
 
+use crate::drain::Cut;
 use crate::reason::{Reason, StreamEnd};
 use crate::upstream::{Answer, UpstreamError};
 use bytes::Bytes;
 use http_body::{Body, SizeHint};
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 /// Why an answer broke off before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,13 +63,17 @@ pub struct Guarded {
     last: Instant,
     /// Made at the first pause and re-armed only when it fires: an event costs one look at the clock.
     timer: Option<Pin<Box<Sleep>>>,
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    cut: Cut,
+    /// Wakes the task that polled last when `cut` begins.
+    on_cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    task: Option<Waker>,
 }
 
 impl Guarded {
     /// `idle`: the longest pause; `cut`: cancelled when running streams must end.
-    pub fn new(answer: Answer, idle: Option<Duration>, cut: CancellationToken) -> Self {
-        Self { answer, idle, last: Instant::now(), timer: None, cut: Box::pin(cut.cancelled_owned()) }
+    pub fn new(answer: Answer, idle: Option<Duration>, cut: Cut) -> Self {
+        let on_cut = Box::pin(cut.cancelled_owned());
+        Self { answer, idle, last: Instant::now(), timer: None, cut, on_cut, task: None }
     }
 
     /// The next piece of data. Trailers are dropped.
@@ -87,13 +92,21 @@ impl Guarded {
                 Poll::Pending => break,
             }
         }
-        if self.cut.as_mut().poll(cx).is_ready() {
+        if self.is_cut(cx) {
             return Poll::Ready(Some(Err(Fault::Drained)));
         }
         match self.idle.map(|idle| self.last + idle) {
             Some(deadline) if self.paused_past(deadline, cx) => Poll::Ready(Some(Err(Fault::Idle))),
             _ => Poll::Pending,
         }
+    }
+
+    fn is_cut(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            self.task = Some(cx.waker().clone());
+            return self.on_cut.as_mut().poll(cx).is_ready();
+        }
+        self.cut.is_cancelled()
     }
 
     fn paused_past(&mut self, deadline: Instant, cx: &mut Context<'_>) -> bool {
