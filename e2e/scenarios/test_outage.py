@@ -26,8 +26,8 @@ class Outage:
 
     def begin(self):
         """Starts streams and takes everything away."""
-        self.streams = [Chat(proxy.url, self.team.key, 600, 50) for proxy in self.proxies]
-        self.streams += [Speech(proxy.url, self.team.key, 600, 50) for proxy in self.proxies]
+        self.streams = [Chat(proxy.url, self.team.key, 400, 50) for proxy in self.proxies]
+        self.streams += [Speech(proxy.url, self.team.key, 400, 50) for proxy in self.proxies]
         for stream in self.streams:
             stream.begun()
         node.kill(self.relay.pods("redis")[0]["metadata"]["uid"], "redis-server")
@@ -52,7 +52,7 @@ class Outage:
         for name, count in DEPLOYMENTS.items():
             kubectl("scale", f"deployment/{name}", f"--replicas={count}", "-n", NAMESPACE)
         for name in DEPLOYMENTS:
-            rolled_out(NAMESPACE, name)
+            rolled_out(NAMESPACE, name, within=150)  # the controllers look for the API server at ever longer intervals, up to a minute
         self.over = True
 
 
