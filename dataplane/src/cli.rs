@@ -2,6 +2,7 @@
 
 use crate::upstream::HostOverride;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use relay_snapshot::SecretText;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -68,7 +69,7 @@ pub struct Serve {
     pub resolve: Vec<HostOverride>,
     /// Redis that shares the limits between proxies, such as redis://:password@host:6379/0. Without it each proxy counts for itself.
     #[arg(long, env = "RELAY_REDIS_URL", value_name = "URL", hide_env_values = true, help_heading = "Limits")]
-    pub redis_url: Option<String>,
+    pub redis_url: Option<SecretText>,
     /// How many proxies share the limits: each holds its part while Redis is away.
     #[arg(long, env = "RELAY_REPLICAS", value_name = "N", default_value_t = 1, help_heading = "Limits", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub replicas: u32,

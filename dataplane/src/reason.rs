@@ -19,6 +19,10 @@ pub enum Reason {
     NoRoute,
     /// The request body is longer than the route allows.
     BodyTooLarge,
+    /// The request body that decides on the route did not come in time.
+    RequestTooSlow,
+    /// The relay has no memory for another request.
+    Overloaded,
     /// The tenant's requests limit.
     RequestsLimited,
     /// A reference of the route is not resolved.
@@ -52,6 +56,8 @@ impl Reason {
             Self::TenantSuspended => "tenant_suspended",
             Self::NoRoute => "no_route",
             Self::BodyTooLarge => "body_too_large",
+            Self::RequestTooSlow => "request_too_slow",
+            Self::Overloaded => "overloaded",
             Self::RequestsLimited => "requests_limited",
             Self::RouteNotReady => "route_not_ready",
             Self::UpstreamConnect => "upstream_connect",
@@ -74,7 +80,8 @@ impl Reason {
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RequestsLimited => StatusCode::TOO_MANY_REQUESTS,
-            Self::RouteNotReady | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::RequestTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::RouteNotReady | Self::Draining | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamConnect
             | Self::UpstreamReset
             | Self::UpstreamProtocol

@@ -11,9 +11,10 @@ use crate::proxy::Proxy;
 use crate::serving::Serving;
 use crate::table::Table;
 use crate::upstream::{Connector, ConnectorOptions, Upstreams};
+use relay_snapshot::SecretText;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -79,7 +80,12 @@ pub async fn serve(options: Serve) -> Result<(), StartError> {
 
     let (ready, is_ready) = tokio::sync::watch::channel(false);
     let stats = sink.clone();
-    let refresh = Box::new(move |metrics: &Metrics| count_reloads(metrics, &stats));
+    // One at a time: two scrapes at once would both add the same difference.
+    let one_at_a_time = Mutex::new(());
+    let refresh = Box::new(move |metrics: &Metrics| {
+        let _turn = one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
+        count_reloads(metrics, &stats);
+    });
     let admin = Admin {
         serving: Arc::clone(&serving),
         metrics: Arc::clone(&metrics),
@@ -102,7 +108,7 @@ pub async fn serve(options: Serve) -> Result<(), StartError> {
 
 fn limiter(options: &Serve) -> Result<Limiter, LimiterError> {
     let redis = RedisOptions { replicas: options.replicas, ..RedisOptions::default() };
-    let url = options.redis_url.as_deref();
+    let url = options.redis_url.as_ref().map(SecretText::expose);
     url.map_or_else(|| Ok(Limiter::memory_share(options.replicas)), |url| Limiter::redis(url, redis))
 }
 

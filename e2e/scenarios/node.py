@@ -1,5 +1,6 @@
 """The node itself: the processes of its pods. Only where the tests run on the node, as root, in its PID namespace."""
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -54,6 +55,17 @@ def kill(pod_uid, program):
 
     until(f"{program} to be gone", gone, within=5)
     return pid
+
+
+@contextlib.contextmanager
+def hanging(pod_uid, program):
+    """Stops a pod's program with SIGSTOP, as one that hangs; it goes on afterwards."""
+    pid = process(pod_uid, program)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def resident_mib(pid):

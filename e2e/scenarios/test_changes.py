@@ -2,13 +2,15 @@
 
 import time
 
+import pytest
 import yaml
 
 import figures
 import manifests
+import node
 from command import kubectl
 from kube import current, describe
-from relay import answered
+from relay import Everyone, answered
 from streams import Chat, Speech
 from wait import NotYet, until
 
@@ -52,6 +54,35 @@ def test_programmed_is_never_early_in_fifty_changes_and_no_stream_notices(team, 
     assert all(stream.running() for stream in streams), f"the changes took {sum(took):.1f} s: longer than the streams"
     for stream in streams:
         stream.verify(providers[0])
+
+
+@pytest.mark.node
+def test_programmed_waits_for_a_proxy_that_hangs(team, providers, everyone):
+    team.tenant()
+    team.route(providers[0].url)
+    team.ready()
+    slow, quick = everyone.proxies[0], Everyone(everyone.proxies[1:])
+    # Shorter than the three seconds after which the kubelet takes it for not ready, and it no longer counts.
+    with node.hanging(slow.uid, "/relay-dataplane"):
+        end = time.monotonic() + 1.0
+        generation = team.route(providers[1].url)["metadata"]["generation"]
+        until("the two others to serve it", lambda: _all_by(providers[1], quick, team.key), within=1)
+        samples = 0
+        while time.monotonic() < end or samples == 0:
+            samples += 1
+            found = team.kube.get("RelayRoute", team.name, "chat")
+            assert found["metadata"]["generation"] == generation
+            assert current(found, "Programmed").get("status") != "True", describe(found)
+            assert current(found, "Ready").get("status") != "True", describe(found)
+    quick.close()
+    team.ready()
+    assert everyone.identities(team.key) == [providers[1].name] * 3
+
+
+def _all_by(provider, everyone, key):
+    seen = everyone.identities(key)
+    if set(seen) != {provider.name}:
+        raise NotYet(f"{seen}")
 
 
 def test_a_rotated_secret_reaches_the_provider(team, providers, everyone):

@@ -1,5 +1,8 @@
-"""Rolling restarts lose nothing."""
+"""Rolling restarts lose nothing, and of the operators one leads."""
 
+import pytest
+
+import node
 from command import kubectl
 from install import NAMESPACE, rolled_out
 from load import Load
@@ -56,3 +59,27 @@ def test_a_restart_of_the_operators_changes_nothing_that_is_served(team, relay, 
             raise NotYet(f"{now}, before the restart {revisions}")
 
     until("the new operator to make the same revision of the same objects", probe, within=20)
+
+
+def _leader():
+    return kubectl("get", "lease", "relay-operator", "-n", NAMESPACE, "-o", "jsonpath={.spec.holderIdentity}").stdout
+
+
+@pytest.mark.node
+def test_the_standby_takes_over_from_a_leader_that_hangs_and_the_old_one_does_not_interfere(team, relay, providers, everyone):
+    team.tenant()
+    team.route(providers[0].url)
+    team.ready()
+    old = _leader()
+    (pod,) = [pod for pod in relay.pods("operator") if pod["metadata"]["name"] == old]
+    with node.hanging(pod["metadata"]["uid"], "/relay-operator"):
+        team.route(providers[1].url)
+        team.ready(within=40)  # the lease lasts 15 s
+        new = _leader()
+        assert new != old
+        assert everyone.identities(team.key) == [providers[1].name] * 3
+    for provider in (*providers, *providers):
+        team.route(provider.url)
+        team.ready()
+        assert everyone.identities(team.key) == [provider.name] * 3
+    assert _leader() == new

@@ -41,7 +41,7 @@ pub enum Synced {
     /// No answer yet.
     #[default]
     Pending,
-    /// The API server has said what there is, and the first attempt to take it is over.
+    /// The API server has said what there is, and it was taken or refused whole.
     Listed,
     /// The API server does not answer, or refuses.
     Unreachable {
@@ -202,7 +202,7 @@ impl Link {
     }
 
     fn tell(&self, set: &set::Set) {
-        if self.listed && self.up == Some(true) && !set.is_asking() {
+        if self.listed && self.up == Some(true) && set.is_idle() {
             self.synced.send_if_modified(|synced| std::mem::replace(synced, Synced::Listed) != Synced::Listed);
         }
     }

@@ -43,7 +43,7 @@ fn kind(reason: Reason) -> &'static str {
         413 => "request_too_large",
         429 => "rate_limit_error",
         503 => "overloaded_error",
-        504 => "timeout_error",
+        408 | 504 => "timeout_error",
         400..=499 => "invalid_request_error",
         _ => "api_error",
     }

@@ -3,7 +3,7 @@ use crate::reason::Reason;
 use relay_snapshot::Provider;
 use serde_json::Value;
 
-const REASONS: [Reason; 17] = [
+const REASONS: [Reason; 19] = [
     Reason::BadRequest,
     Reason::ConflictingCredentials,
     Reason::KeyMissing,
@@ -11,6 +11,8 @@ const REASONS: [Reason; 17] = [
     Reason::TenantSuspended,
     Reason::NoRoute,
     Reason::BodyTooLarge,
+    Reason::RequestTooSlow,
+    Reason::Overloaded,
     Reason::RequestsLimited,
     Reason::RouteNotReady,
     Reason::UpstreamConnect,
@@ -185,7 +187,7 @@ fn bodies_of_errors_have_the_shape_of_their_family() {
             429 => "rate_limit_error",
             502 => "api_error",
             503 => "overloaded_error",
-            504 => "timeout_error",
+            408 | 504 => "timeout_error",
             status => panic!("no kind for {status}"),
         };
         assert_eq!(error["type"], kind);

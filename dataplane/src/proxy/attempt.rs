@@ -10,7 +10,7 @@ use crate::reason::Reason;
 use crate::table::{BackendEntry, RouteEntry};
 use crate::upstream::{Answer, Failed, RequestBody, UpstreamError};
 use http::uri::PathAndQuery;
-use http::{Request, Response, Uri, Version, request};
+use http::{Request, Response, StatusCode, Uri, Version, request};
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -88,6 +88,10 @@ impl Proxy {
         headers::to_upstream(request.headers_mut(), backend, format.wants_identity(), &exchange.request_id);
         let exchanged = async {
             let mut response = self.upstreams.send(&backend.origin, request).await?;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                // Nobody asked for it, and what follows would be no answer.
+                return Err(Failed { error: UpstreamError::Protocol, unsent: None });
+            }
             // The head waits for the first byte: until then the client can still be told what went wrong by a status.
             let first = response.body_mut().wait_for_first().await;
             first.map_err(|error| Failed { error, unsent: None })?;

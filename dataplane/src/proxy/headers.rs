@@ -88,6 +88,10 @@ pub(super) fn to_upstream(headers: &mut HeaderMap, backend: &BackendEntry, ident
 
 /// Makes the headers of an upstream's answer those of the relay's.
 pub(super) fn to_client(headers: &mut HeaderMap, request_id: &str) {
+    // RFC 9112, section 6.3: where both are there, the length does not count; alone it would, and cut the body.
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
     strip_hop_by_hop(headers);
     remove_by_prefix(headers, &ACCOUNT);
     add_request_id(headers, request_id);

@@ -14,14 +14,14 @@ mod tests;
 use crate::drain::Drain;
 use crate::exchange::Exchange;
 use crate::format::Family;
-use crate::limits::{Decision, Limiter, Mode};
+use crate::limits::{Decision, Limiter};
 use crate::metrics::Metrics;
 use crate::reason::Reason;
 use crate::relay::AnswerBody;
 use crate::serving::Serving;
 use crate::table::{Found, ModelNeed, RouteEntry, Table, TenantEntry};
 use crate::upstream::Upstreams;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use peek::Peeked;
 use refusal::Refusal;
@@ -85,6 +85,10 @@ impl Proxy {
             return Err(refuse(Reason::BadRequest, "the path must not contain . or .. segments".to_owned()));
         }
 
+        if !METHODS.contains(&head.method) {
+            return Err(refuse(Reason::BadRequest, format!("the method {} is not relayed", head.method)));
+        }
+
         let tenant =
             authenticate(table, &head.headers, exchange).map_err(|(reason, text)| refuse(reason, text.into()))?;
         let route = find_route(tenant, &head, body, family, exchange).await?;
@@ -111,11 +115,8 @@ impl Proxy {
             self.metrics.stored("redis", call);
         }
         let outcome = if decision.allowed { "allowed" } else { "denied" };
-        let mode = match decision.mode {
-            Mode::Shared => "shared",
-            Mode::Local => "local",
-        };
-        self.metrics.limit_decisions.with_label_values(&[&tenant.label, "requests", outcome, mode]).inc();
+        let labels = [&*tenant.label, "requests", outcome, decision.mode.label()];
+        self.metrics.limit_decisions.with_label_values(&labels).inc();
         if decision.allowed {
             return Ok(Some(decision));
         }
@@ -127,6 +128,10 @@ impl Proxy {
         Err(Refusal::new(Reason::RequestsLimited, family, message).limited(decision))
     }
 }
+
+/// The methods that are relayed: those that a route can name. TRACE would show a tenant the provider's key, CONNECT asks for a tunnel.
+static METHODS: [Method; 7] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
 /// Whether an upstream could read the path as another one than routes are matched against (RFC 3986, section 5.2.4).
 fn has_dot_segments(path: &str) -> bool {
@@ -167,7 +172,7 @@ fn authenticate<'a>(
     Ok(caller.tenant)
 }
 
-/// The route, in the tenant's own table; reads of the body no more than it takes to know the model, and only where a route asks for one.
+/// The route, in the tenant's own table; reads the body only where a route asks for its model.
 async fn find_route<'a>(
     tenant: &'a TenantEntry,
     head: &http::request::Parts,

@@ -1,4 +1,4 @@
-//! Finds the top-level `model` of a JSON object as its bytes come in, so that a body need not be there whole.
+//! Finds the top-level `model` of a JSON object as its bytes come in, to the end of the object: a second one would make the first a lie.
 //!
 //! Not a validator: what is no JSON has no model, and the provider says what is wrong with it.
 
@@ -14,6 +14,9 @@ pub(super) struct ModelScanner {
     text: Vec<u8>,
     overlong: bool,
     is_model: bool,
+    /// How many members are called `model`.
+    models: u32,
+    found: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,14 +39,16 @@ enum Place {
 pub(super) enum Scanned {
     /// Nothing yet.
     More,
-    /// This model.
+    /// The object is over, and has this model.
     Found(String),
+    /// The object names its model twice: parsers do not agree which one counts.
+    Twice,
     /// The text has no model.
     Without,
 }
 
 impl ModelScanner {
-    /// Takes the next piece. After anything but [`Scanned::More`] there is nothing left to learn.
+    /// Takes the next piece, up to the end of the object. After anything but [`Scanned::More`] there is nothing left to learn.
     pub(super) fn push(&mut self, piece: &[u8]) -> Scanned {
         for byte in piece {
             let scanned = match self.place {
@@ -75,7 +80,7 @@ impl ModelScanner {
             // Numbers and words of the outermost object.
             (Place::Value, b'0'..=b'9' | b'a'..=b'z' | b'E' | b'+' | b'-' | b'.') => self.is_model = false,
             // The end of the object, or no JSON object at all.
-            _ => return Scanned::Without,
+            _ => return self.found.take().map_or(Scanned::Without, Scanned::Found),
         }
         Scanned::More
     }
@@ -99,12 +104,13 @@ impl ModelScanner {
         }
         if self.place == Place::InKey {
             self.is_model = self.unescaped().as_deref() == Some("model");
+            self.models += u32::from(self.is_model);
             self.place = Place::Colon;
-            return Scanned::More;
+            return if self.models > 1 { Scanned::Twice } else { Scanned::More };
         }
         self.place = Place::Value;
         if self.depth == 1 && self.is_model {
-            return self.unescaped().map_or(Scanned::Without, Scanned::Found);
+            self.found = self.unescaped();
         }
         Scanned::More
     }

@@ -1,25 +1,28 @@
 //! The request's body, and what must be read of it before its route is known.
 
 use super::model::{ModelScanner, Scanned};
-use crate::upstream::{RequestBody, RequestBodyError};
-use bytes::Bytes;
+use crate::upstream::{RequestBody, RequestBodyError, discard};
+use bytes::BytesMut;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
-use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-/// How long, and how much, is read of the body of a request that was refused.
-const DISCARD_TIME: Duration = Duration::from_secs(5);
-const DISCARD_BYTES: usize = 64 << 20;
+/// How long a body may take whose model decides on its route.
+const PEEK_TIME: Duration = Duration::from_secs(30);
+/// How much of all such bodies together is held in memory, in KiB. More than the largest body that a route may allow would be for one alone.
+const ROOM_KIB: usize = 128 * 1024;
+static ROOM: Semaphore = Semaphore::const_new(ROOM_KIB);
 
 /// A body of which the beginning may have been read.
 pub(super) struct Peeked {
-    head: VecDeque<Bytes>,
+    head: BytesMut,
+    room: Option<SemaphorePermit<'static>>,
     rest: Option<Incoming>,
     /// The client waits for the word to send it.
     is_held_back: bool,
@@ -27,29 +30,24 @@ pub(super) struct Peeked {
 
 impl Peeked {
     pub(super) fn new(headers: &HeaderMap, body: Incoming) -> Self {
-        Self { head: VecDeque::new(), rest: Some(body), is_held_back: headers.contains_key(EXPECT) }
+        Self { head: BytesMut::new(), room: None, rest: Some(body), is_held_back: headers.contains_key(EXPECT) }
     }
 
     /// The whole body, on its way to a backend.
     pub(super) fn take(&mut self, max: u64, fault: Arc<OnceLock<RequestBodyError>>) -> RequestBody {
-        RequestBody::new(std::mem::take(&mut self.head), self.rest.take(), max, fault)
+        let head = self.head.split().freeze();
+        let head = if head.is_empty() { VecDeque::new() } else { VecDeque::from([head]) };
+        RequestBody::new(head, self.rest.take(), max, fault).holding(self.room.take(), self.is_held_back)
     }
 
-    /// Reads on, within bounds, and forgets what comes. A connection that is closed while its client still sends is reset, and a client that meets
-    /// the reset may never read why it was refused.
+    /// Reads the body of a refused request on, unless its client waits for the word to send it.
     pub(super) fn discard(self) {
-        let Some(mut rest) = self.rest.filter(|rest| !rest.is_end_stream() && !self.is_held_back) else { return };
-        tokio::spawn(timeout(DISCARD_TIME, async move {
-            let mut read = 0;
-            while let Some(Ok(frame)) = rest.frame().await
-                && read < DISCARD_BYTES
-            {
-                read += frame.data_ref().map_or(0, Bytes::len);
-            }
-        }));
+        if let Some(rest) = self.rest.filter(|_| !self.is_held_back) {
+            discard(rest);
+        }
     }
 
-    /// The top-level `model` of a JSON body. Reads until it is found, or to the end, but no more than `max` bytes; keeps what it read.
+    /// The top-level `model` of a JSON body. Reads to the end of the object, but no more than `max` bytes and no longer than 30 s; keeps what it read.
     pub(super) async fn find_model(
         &mut self,
         headers: &HeaderMap,
@@ -61,25 +59,41 @@ impl Peeked {
         if declared_length(headers).is_some_and(|length| length > max) {
             return Err(RequestBodyError::TooLarge);
         }
+        timeout(PEEK_TIME, self.scan(max)).await.unwrap_or(Err(RequestBodyError::TooSlow))
+    }
+
+    async fn scan(&mut self, max: u64) -> Result<Option<String>, RequestBodyError> {
         let mut scanner = ModelScanner::default();
-        let mut read = 0_u64;
         let Some(rest) = &mut self.rest else { return Ok(None) };
         while let Some(frame) = rest.frame().await {
             let Ok(bytes) = frame?.into_data() else { continue };
-            read += bytes.len() as u64;
-            if read > max {
+            if (self.head.len() + bytes.len()) as u64 > max {
                 return Err(RequestBodyError::TooLarge);
             }
+            make_room(&mut self.room, self.head.len() + bytes.len())?;
             let found = scanner.push(&bytes);
-            self.head.push_back(bytes);
+            self.head.extend_from_slice(&bytes);
             match found {
                 Scanned::More => {}
                 Scanned::Found(model) => return Ok(Some(model)),
                 Scanned::Without => return Ok(None),
+                Scanned::Twice => return Err(RequestBodyError::Ambiguous),
             }
         }
         Ok(None)
     }
+}
+
+/// Takes places until `held` covers so many bytes.
+fn make_room(held: &mut Option<SemaphorePermit<'static>>, bytes: usize) -> Result<(), RequestBodyError> {
+    let has = held.as_ref().map_or(0, SemaphorePermit::num_permits);
+    let lacks = u32::try_from(bytes.div_ceil(1024).saturating_sub(has)).map_err(|_| RequestBodyError::NoRoom)?;
+    let more = ROOM.try_acquire_many(lacks).map_err(|_| RequestBodyError::NoRoom)?;
+    match held {
+        Some(held) => held.merge(more),
+        None => *held = Some(more),
+    }
+    Ok(())
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

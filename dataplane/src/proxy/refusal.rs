@@ -29,7 +29,9 @@ impl Refusal {
     pub(super) fn of_body(error: RequestBodyError, family: Family, too_large: String) -> Self {
         match error {
             RequestBodyError::TooLarge => Self::new(Reason::BodyTooLarge, family, too_large),
-            RequestBodyError::Malformed | RequestBodyError::Gone => {
+            RequestBodyError::TooSlow => Self::new(Reason::RequestTooSlow, family, error.to_string()),
+            RequestBodyError::NoRoom => Self::new(Reason::Overloaded, family, error.to_string()),
+            RequestBodyError::Ambiguous | RequestBodyError::Malformed | RequestBodyError::Gone => {
                 let client_gone = error == RequestBodyError::Gone;
                 Self { client_gone, ..Self::new(Reason::BadRequest, family, error.to_string()) }
             }

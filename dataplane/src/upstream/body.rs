@@ -6,12 +6,16 @@ use super::{UpstreamError, breaks_http};
 use crate::table::Origin;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::sync::SemaphorePermit;
+use tokio::time::timeout;
 
 /// The request's body: what was read of it already, then what comes; never more than `max` bytes.
 pub struct RequestBody {
@@ -19,6 +23,10 @@ pub struct RequestBody {
     rest: Option<Incoming>,
     left: u64,
     fault: Arc<OnceLock<RequestBodyError>>,
+    /// The place in memory of what was read already.
+    room: Option<SemaphorePermit<'static>>,
+    /// The client waits for the word to send it, and has not got it.
+    is_held_back: bool,
 }
 
 /// Why a request body can't be sent on.
@@ -27,6 +35,15 @@ pub enum RequestBodyError {
     /// Longer than the route allows.
     #[error("the request body is longer than the route allows")]
     TooLarge,
+    /// It did not come in time.
+    #[error("the request body came too slowly")]
+    TooSlow,
+    /// There is no memory to read it into.
+    #[error("the relay is reading too many request bodies at once; please retry")]
+    NoRoom,
+    /// It names its model twice.
+    #[error("the request body names its model twice")]
+    Ambiguous,
     /// Its framing is broken.
     #[error("the request body is not framed as HTTP wants it")]
     Malformed,
@@ -50,7 +67,15 @@ impl RequestBody {
         max: u64,
         fault: Arc<OnceLock<RequestBodyError>>,
     ) -> Self {
-        Self { head, rest, left: max, fault }
+        Self { head, rest, left: max, fault, room: None, is_held_back: false }
+    }
+
+    /// Holds on to `room` as long as the body lives. `is_held_back`: the client sends it only when it is asked for.
+    #[must_use]
+    pub fn holding(mut self, room: Option<SemaphorePermit<'static>>, is_held_back: bool) -> Self {
+        self.room = room;
+        self.is_held_back = is_held_back;
+        self
     }
 
     fn fail(&self, error: RequestBodyError) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
@@ -74,6 +99,7 @@ impl Body for RequestBody {
                 break bytes;
             }
             let Some(rest) = &mut this.rest else { return Poll::Ready(None) };
+            this.is_held_back = false;
             match ready!(Pin::new(rest).poll_frame(cx)) {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => return this.fail(error.into()),
@@ -104,6 +130,36 @@ impl Body for RequestBody {
             Some(hint) => hint.exact().map_or_else(SizeHint::default, |rest| SizeHint::with_exact(head + rest)),
         }
     }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Some(rest) = self.rest.take().filter(|_| !self.is_held_back) {
+            discard(rest);
+        }
+    }
+}
+
+/// How long, and how much, is read of a request body that nobody wants any more.
+const DISCARD_TIME: Duration = Duration::from_secs(5);
+const DISCARD_BYTES: usize = 64 << 20;
+
+/// Reads on, within bounds, and forgets what comes. A connection that is closed while its client still sends is reset, and a client that meets the
+/// reset may never read its answer.
+pub fn discard(mut body: Incoming) {
+    if body.is_end_stream() {
+        return;
+    }
+    // Without a runtime the process is at its end, and the connection with it.
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    runtime.spawn(timeout(DISCARD_TIME, async move {
+        let mut read = 0;
+        while let Some(Ok(frame)) = body.frame().await
+            && read < DISCARD_BYTES
+        {
+            read += frame.data_ref().map_or(0, Bytes::len);
+        }
+    }));
 }
 
 /// The answer's body, with the connection that brings it. At its end the connection goes back to the pool; dropped before, the connection is

@@ -11,7 +11,7 @@ mod pool;
 #[cfg(test)]
 mod tests;
 
-pub use body::{Answer, RequestBody, RequestBodyError};
+pub use body::{Answer, RequestBody, RequestBodyError, discard};
 pub use connector::{Connector, ConnectorOptions, HostOverride};
 
 use crate::reason::Reason;

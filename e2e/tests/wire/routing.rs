@@ -211,3 +211,27 @@ async fn a_route_of_its_own_times() {
     assert_eq!(house.chat("fake-slow-first-1h").await.status, 504);
     assert_eq!(house.message("fake-slow-first-100ms").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_body_that_names_its_model_twice_is_refused_where_the_model_decides() {
+    let (house, fakes) = house_of(vec![
+        to_own("cheap", prefix("/v1"), &["fake-ok"]).await,
+        to_own("blind", prefix("/v2"), &[]).await,
+    ])
+    .await;
+    let body = br#"{"model":"fake-ok","messages":[{"role":"user","content":"x"}],"mod\u0065l":"fake-tokens-9"}"#;
+    let answer = post(&house, CHAT, body).await;
+    assert_eq!((answer.status, answer.header("x-relay-error")), (400, Some("bad_request")));
+    assert!(fakes["cheap"].requests().is_empty(), "the provider could have taken the other model");
+    assert_eq!(by(&post(&house, "/v2/chat/completions", body).await), Some("blind"), "no route looks at it here");
+}
+
+#[tokio::test]
+async fn methods_that_no_route_can_name_are_refused() {
+    let (house, fakes) = house_of(vec![to_own("any", prefix("/"), &[]).await]).await;
+    for method in ["TRACE", "PROPFIND", "BREW"] {
+        let answer = Client::request(house.addr, method, "/v1/models", &headers(KEY), b"").await.answer().await;
+        assert_eq!((answer.status, answer.header("x-relay-error")), (400, Some("bad_request")), "{method}");
+    }
+    assert!(fakes["any"].requests().is_empty(), "TRACE would have shown the provider's key");
+}

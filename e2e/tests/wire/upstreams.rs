@@ -177,3 +177,23 @@ async fn bytes_behind_an_answer_are_no_answer_to_the_next_request() {
     }
     assert_eq!(house.proxy.upstreams.idle(), 0);
 }
+
+#[tokio::test]
+async fn a_switch_of_protocols_that_nobody_asked_for_is_no_answer() {
+    let stub =
+        Stub::answering("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", Then::Stay)
+            .await;
+    let house = house_of(&[stub.addr]).await;
+    let answer = house.post("/v1/other", "{}").await;
+    assert_eq!((answer.status, answer.header("x-relay-error")), (502, Some("upstream_protocol")));
+    house.ended(502, "UpstreamError", Some("upstream_protocol")).await;
+}
+
+#[tokio::test]
+async fn an_answer_with_a_length_beside_chunks_is_not_cut_to_the_length() {
+    let both = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n5\r\nwhole\r\n0\r\n\r\n";
+    let stub = Stub::answering(both, Then::Close).await;
+    let house = house_of(&[stub.addr]).await;
+    let answer = house.post("/v1/other", "{}").await;
+    assert_eq!((answer.text(), answer.header("content-length")), ("whole", None));
+}

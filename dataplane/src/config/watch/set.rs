@@ -67,6 +67,11 @@ impl Set {
         }
     }
 
+    /// True while nothing is under way and nothing is waited for.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.work, Work::Idle)
+    }
+
     /// True while gets are under way.
     pub(super) fn is_asking(&self) -> bool {
         matches!(self.work, Work::Asking { .. })
