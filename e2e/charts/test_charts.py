@@ -133,7 +133,7 @@ def test_two_ways_to_redis_are_refused(template):
 
 
 def test_the_url_of_redis_stands_in_a_secret_alone(template, render):
-    url = "rediss://relay:canary-5d1c@redis.example:6380/2"
+    url = "redis://relay:canary-5d1c@redis.example:6380/2"
     rendered = template({"redis": {"url": url}}).stdout
     assert "canary-5d1c" not in rendered
     objects = render({"redis": {"url": url}})
