@@ -87,7 +87,8 @@ impl Election {
 
     /// Renews; returns when the leadership is lost.
     async fn keep(&self, seen: &mut Seen) {
-        let mut renewed = Instant::now();
+        // Others count from the write, which is no earlier than the asking: only so does this replica end before they may begin.
+        let mut renewed = seen.since;
         loop {
             sleep(self.timing.retry).await;
             let asked = Instant::now();

@@ -8,9 +8,19 @@ use relay_snapshot::Snapshot;
 use relay_snapshot::shards::{digest_of_route, digest_of_tenant};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
-/// How many revisions are remembered. A proxy that lags by more is as one that serves nothing known.
+/// How many revisions are remembered at least.
 pub const REVISIONS: usize = 64;
+/// How long a revision is remembered at least after another was wanted in its place, within the two bounds below. A proxy that lags by more is as one that
+/// serves nothing known.
+pub const REMEMBERED: Duration = Duration::from_mins(5);
+/// How many revisions are remembered at most.
+const REVISIONS_MAX: usize = 4096;
+/// How many objects those beyond [`REVISIONS`] may bring the sum over all sets to, at some 40 bytes each: changes that come all the time in a large
+/// fleet must not fill the memory.
+const OBJECTS_MAX: usize = 1_000_000;
 
 /// Stands for the revision of a set that can't be written. No proxy ever serves it.
 const UNWRITTEN: &str = "unwritten";
@@ -35,7 +45,7 @@ pub fn digests(snapshot: &Snapshot) -> Digests {
     routes.chain(tenants).collect()
 }
 
-/// The contract gives 16 hex digits; as a number 64 sets of 10,000 objects fit into some 20 MB.
+/// The contract gives 16 hex digits; as a number 64 sets of 10,000 objects fit into some 25 MB.
 fn digest(hex: &str) -> Digest {
     Digest(u64::from_str_radix(hex, 16).unwrap_or_default())
 }
@@ -54,6 +64,8 @@ pub struct Standing {
 pub struct Entry {
     /// Its revision.
     pub revision: Arc<str>,
+    /// When it was added.
+    at: Instant,
     objects: BTreeMap<Arc<ObjectKey>, Standing>,
 }
 
@@ -77,11 +89,11 @@ impl History {
             (Arc::new(key), Standing { digest, since })
         };
         let objects = digests.into_iter().map(standing).collect();
-        Self(VecDeque::from([Arc::new(Entry { revision, objects })]))
+        Self(VecDeque::from([Arc::new(Entry { revision, at: Instant::now(), objects })]))
     }
 
-    /// Adds a set. One with the revision of the newest is the newest; an older one of that revision is moved. The oldest goes where there are more
-    /// than [`REVISIONS`].
+    /// Adds a set. One with the revision of the newest is the newest; an older one of that revision is moved. The oldest go, as
+    /// [`REVISIONS`] and [`REMEMBERED`] have it.
     pub fn push(&mut self, revision: &str, digests: Digests) {
         self.0.retain(|entry| &*entry.revision != UNWRITTEN);
         if self.newest().is_some_and(|newest| &*newest.revision == revision) {
@@ -90,8 +102,18 @@ impl History {
         let entry = self.entry(revision.into(), digests);
         self.0.retain(|entry| &*entry.revision != revision);
         self.0.push_back(Arc::new(entry));
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        let mut objects: usize = self.0.iter().map(|entry| entry.objects.len()).sum();
         while self.0.len() > REVISIONS {
-            self.0.pop_front();
+            // A set went out of use when the next one came.
+            let old = self.0.get(1).is_none_or(|next| next.at.elapsed() >= REMEMBERED);
+            if !old && self.0.len() <= REVISIONS_MAX && objects <= OBJECTS_MAX {
+                return;
+            }
+            objects -= self.0.pop_front().map_or(0, |oldest| oldest.objects.len());
         }
     }
 
@@ -111,7 +133,7 @@ impl History {
                 None => (Arc::new(key), Standing { digest, since: Arc::clone(&revision) }),
             };
         let objects = digests.into_iter().map(standing).collect();
-        Entry { revision, objects }
+        Entry { revision, at: Instant::now(), objects }
     }
 
     /// The set that is wanted now.

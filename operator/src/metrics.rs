@@ -13,7 +13,7 @@ const BUCKETS_MS: [f64; 14] =
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Reconciles by result: `written`, `unchanged`, `too_large`, `error`.
+    /// Reconciles by result: `written`, `unchanged`, `error`.
     pub reconciles: IntCounterVec,
     /// From the start of a reconcile to its end, writes included, in milliseconds.
     pub reconcile_ms: Histogram,
@@ -25,10 +25,14 @@ pub struct Metrics {
     pub status_patches: IntCounterVec,
     /// RelayRoutes and RelayTenants by kind, condition and its status.
     pub objects: IntGaugeVec,
+    /// Objects that are not served since their shard would be too large.
+    pub left_out: IntGauge,
     /// 1 while this replica leads.
     pub leader: IntGauge,
     /// How often this replica stopped to lead without being asked to.
     pub leadership_lost: IntCounter,
+    /// Watches that may not read any more and keep what they read before, by watch.
+    pub stale_watches: IntGaugeVec,
     /// Events of watches by watch and result: `event`, `error`, `denied`.
     pub watch_events: IntCounterVec,
 }
@@ -50,11 +54,19 @@ impl Metrics {
                 options("objects", "RelayRoutes and RelayTenants by condition."),
                 &["kind", "condition", "status"],
             )?,
+            left_out: IntGauge::with_opts(options(
+                "left_out_objects",
+                "Objects that are not served since their shard would be too large.",
+            ))?,
             leader: IntGauge::with_opts(options("leader", "1 while this replica leads."))?,
             leadership_lost: IntCounter::with_opts(options(
                 "leadership_lost_total",
                 "Leaderships that ended unasked.",
             ))?,
+            stale_watches: IntGaugeVec::new(
+                options("stale_watches", "Watches that may not read any more and keep what they read before."),
+                &["watch"],
+            )?,
             watch_events: counters("watch_events_total", "Events of watches by result.", &["watch", "result"])?,
             registry,
         };
@@ -69,8 +81,10 @@ impl Metrics {
         self.registry.register(Box::new(self.ack_ms.clone()))?;
         self.registry.register(Box::new(self.status_patches.clone()))?;
         self.registry.register(Box::new(self.objects.clone()))?;
+        self.registry.register(Box::new(self.left_out.clone()))?;
         self.registry.register(Box::new(self.leader.clone()))?;
         self.registry.register(Box::new(self.leadership_lost.clone()))?;
+        self.registry.register(Box::new(self.stale_watches.clone()))?;
         self.registry.register(Box::new(self.watch_events.clone()))
     }
 

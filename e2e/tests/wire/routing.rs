@@ -214,11 +214,9 @@ async fn a_route_of_its_own_times() {
 
 #[tokio::test]
 async fn a_body_that_names_its_model_twice_is_refused_where_the_model_decides() {
-    let (house, fakes) = house_of(vec![
-        to_own("cheap", prefix("/v1"), &["fake-ok"]).await,
-        to_own("blind", prefix("/v2"), &[]).await,
-    ])
-    .await;
+    let (house, fakes) =
+        house_of(vec![to_own("cheap", prefix("/v1"), &["fake-ok"]).await, to_own("blind", prefix("/v2"), &[]).await])
+            .await;
     let body = br#"{"model":"fake-ok","messages":[{"role":"user","content":"x"}],"mod\u0065l":"fake-tokens-9"}"#;
     let answer = post(&house, CHAT, body).await;
     assert_eq!((answer.status, answer.header("x-relay-error")), (400, Some("bad_request")));

@@ -25,7 +25,7 @@ mod tenant;
 mod verdict;
 
 pub use problem::Problem;
-pub use secrets::referenced_secrets;
+pub use secrets::{KEY_MAX_BYTES, referenced_secrets};
 pub use verdict::{Kind, ObjectKey, Summary, Verdict};
 
 use consent::NamespaceLabels;

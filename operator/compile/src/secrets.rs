@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The longest key that is taken, in bytes: it must fit into a header, and a snapshot of many.
-pub(crate) const KEY_MAX_BYTES: usize = 8192;
+pub const KEY_MAX_BYTES: usize = 8192;
 
 /// The Secrets that the objects name, each in the namespace of the object that names it. Names that no Secret can have are left out, so that
 /// none reaches the path of a request to the API server.

@@ -1,7 +1,6 @@
-//! From a snapshot to the texts of the 32 shards, checked against the size that Kubernetes takes.
+//! From the shards of a set to the texts of the 32 objects.
 
-use relay_snapshot::Snapshot;
-use relay_snapshot::shards::{SHARD_MAX_BYTES, Shards, sha256_hex, split};
+use relay_snapshot::shards::{Shards, sha256_hex};
 use std::collections::BTreeMap;
 
 /// What kind of object a shard is.
@@ -32,38 +31,15 @@ pub struct Prepared {
     pub shards: Shards,
 }
 
-/// Why a snapshot is no set that can be written. What is in the cluster stays.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// A shard is too large.
-    #[error(
-        "{name} would have {bytes} bytes, more than {SHARD_MAX_BYTES}: routes or tenants of its namespaces are too many or too large"
-    )]
-    TooLarge {
-        /// Name of the shard's object.
-        name: String,
-        /// Its size.
-        bytes: usize,
-    },
-    /// The snapshot has no JSON form. The cause is left out, it could quote a secret.
-    #[error("the set has no JSON form")]
-    Unprintable,
-}
-
-/// Cuts and checks.
-pub fn build(snapshot: &Snapshot) -> Result<Prepared, BuildError> {
-    let shards = split(snapshot).map_err(|_| BuildError::Unprintable)?;
+/// Names the 32 objects and hashes their texts.
+pub fn build(shards: Shards) -> Prepared {
     let configs = shards.configs.iter().map(|(name, text)| (ShardKind::Config, name, text));
     let secrets = shards.secrets.iter().map(|(name, text)| (ShardKind::Secret, name, text));
-    let mut pieces = BTreeMap::new();
-    for (kind, name, text) in configs.chain(secrets) {
-        if text.len() > SHARD_MAX_BYTES {
-            return Err(BuildError::TooLarge { name: name.clone(), bytes: text.len() });
-        }
-        let piece = Piece { kind, text: text.clone(), hash: sha256_hex(text.as_bytes()) };
-        pieces.insert(name.clone(), piece);
-    }
-    Ok(Prepared { pieces, shards })
+    let piece = |(kind, name, text): (ShardKind, &String, &String)| {
+        (name.clone(), Piece { kind, text: text.clone(), hash: sha256_hex(text.as_bytes()) })
+    };
+    let pieces = configs.chain(secrets).map(piece).collect();
+    Prepared { pieces, shards }
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The leader's work: one reconcile of the whole fleet after every burst of changes.
 //!
 //! ```text
-//! resolve -> compile -> build -> plan -> (tell the reporter) -> apply -> (hurry the followers)
+//! resolve -> compile -> fit -> build -> plan -> (tell the reporter) -> apply -> (hurry the followers)
 //! ```
 
 pub mod apply;
 pub mod build;
 pub mod debounce;
+pub mod fit;
 pub mod plan;
 pub mod resolve;
 pub mod seed;
@@ -18,7 +19,8 @@ use crate::metrics::{Metrics, milliseconds};
 use crate::report::Desired;
 use crate::stores::Stores;
 use apply::{Applier, ApplyError};
-use build::{BuildError, Prepared, build};
+use build::{Prepared, build};
+use fit::{FitError, Fitted, ages, fit};
 use kube::Client;
 use plan::plan;
 use relay_compile::{Compiled, ObjectKey, Verdict, compile};
@@ -52,7 +54,7 @@ pub struct Controller {
 enum Trouble {
     /// Nothing helps but another set.
     #[error(transparent)]
-    Build(#[from] BuildError),
+    Fit(#[from] FitError),
     /// Trying again may help.
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -111,7 +113,7 @@ impl Controller {
             self.metrics.reconciles.with_label_values(&[label(&outcome)]).inc();
             let retry = match outcome {
                 Ok(_) => None,
-                Err(Trouble::Build(error)) => {
+                Err(Trouble::Fit(error)) => {
                     error!(%error, "the set is not written; proxies keep what they have");
                     None
                 }
@@ -157,10 +159,15 @@ impl Controller {
     async fn reconcile(&self, course: &mut Course) -> Result<Done, Trouble> {
         let started = Instant::now();
         let Resolved { inputs, unreadable } = resolve(&self.stores, &self.watched);
-        let Compiled { snapshot, mut verdicts } = compile(&inputs);
-        verdicts.extend(unreadable);
-        let prepared = match build(&snapshot) {
-            Ok(prepared) => prepared,
+        let mut compiled = compile(&inputs);
+        compiled.verdicts.extend(unreadable);
+        let fitted = fit(&mut compiled, || ages(&inputs));
+        let Compiled { snapshot, verdicts } = compiled;
+        let prepared = match fitted {
+            Ok(Fitted { shards, left_out }) => {
+                self.tell_left_out(left_out);
+                build(shards)
+            }
             Err(error) => {
                 course.history.push_unwritten(digests(&snapshot));
                 self.tell(course, Arc::new(verdicts), Some(error.to_string()));
@@ -183,6 +190,18 @@ impl Controller {
             return Err(error.into());
         }
         Ok(Done::Written)
+    }
+
+    /// Says how many objects are too large for their shards; in the log where that changed.
+    fn tell_left_out(&self, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        if count != self.metrics.left_out.get() {
+            self.metrics.left_out.set(count);
+            warn!(
+                objects = count,
+                "objects left out of the set, since their shards would be too large; their conditions tell"
+            );
+        }
     }
 
     /// Tells the reporter what is wanted.
@@ -212,8 +231,7 @@ fn label(outcome: &Result<Done, Trouble>) -> &'static str {
     match outcome {
         Ok(Done::Written) => "written",
         Ok(Done::Unchanged) => "unchanged",
-        Err(Trouble::Build(_)) => "too_large",
-        Err(Trouble::Apply(_)) => "error",
+        Err(Trouble::Fit(_) | Trouble::Apply(_)) => "error",
     }
 }
 

@@ -55,15 +55,46 @@ fn a_set_that_comes_again_is_the_newest_and_stands_once() {
     assert_eq!(since(&history, "a"), "r1");
 }
 
-#[test]
-fn the_oldest_revision_is_forgotten_at_the_bound() {
-    let mut history = History::default();
-    for number in 0..=REVISIONS {
-        history.push(&format!("r{number}"), set(&[("a", number as u64)]));
+fn pushed(history: &mut History, numbers: std::ops::Range<usize>, objects: usize) {
+    for number in numbers {
+        let all = (0..objects).map(|object| (key(&object.to_string()), Digest(number as u64))).collect();
+        history.push(&format!("r{number}"), all);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revision_is_forgotten_when_there_are_enough_later_ones_and_it_is_long_out_of_use() {
+    let mut history = History::default();
+    pushed(&mut history, 0..1, 1);
+    tokio::time::advance(REMEMBERED * 2).await;
+    pushed(&mut history, 1..REVISIONS + 10, 1);
+    assert!(history.of("r0").is_some(), "it was the newest a moment ago");
+    tokio::time::advance(REMEMBERED).await;
+    pushed(&mut history, REVISIONS + 10..REVISIONS + 11, 1);
     assert_eq!(history.0.len(), REVISIONS);
-    assert!(history.of("r0").is_none());
-    assert!(history.of("r1").is_some());
+    assert!(history.of("r10").is_none());
+    assert!(history.of("r11").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn revisions_that_few_followed_are_kept_however_old_they_are() {
+    let mut history = History::default();
+    pushed(&mut history, 0..1, 1);
+    tokio::time::advance(REMEMBERED * 100).await;
+    pushed(&mut history, 1..REVISIONS, 1);
+    assert!(history.of("r0").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_that_come_all_the_time_do_not_fill_the_memory() {
+    let mut history = History::default();
+    pushed(&mut history, 0..REVISIONS_MAX + 5, 1);
+    assert_eq!(history.0.len(), REVISIONS_MAX);
+    let mut history = History::default();
+    let large = OBJECTS_MAX / 100;
+    pushed(&mut history, 0..110, large);
+    assert_eq!(history.0.len(), 100);
+    assert!(history.of("r9").is_none() && history.of("r10").is_some());
 }
 
 #[test]

@@ -125,10 +125,7 @@ proptest! {
             if serving.everywhere() {
                 prop_assert!(!ready.is_empty() && ready.iter().all(|n| truly(*n)), "{name} is not served everywhere");
             }
-            let lost = ready.iter().any(|n| serves(*n).is_some_and(|r| r + crate::history::REVISIONS < sets.len()));
-            if !lost {
-                prop_assert_eq!(serving.serving as usize, ready.iter().filter(|n| truly(**n)).count());
-            }
+            prop_assert_eq!(serving.serving as usize, ready.iter().filter(|n| truly(**n)).count());
         }
     }
 }

@@ -23,6 +23,9 @@ pub enum RenderError {
         /// What the system says.
         cause: std::io::Error,
     },
+    /// There is nothing to say anything about: most likely the wrong files.
+    #[error("no RelayRoute and no RelayTenant found in {0}")]
+    Nothing(String),
     /// Standard output is closed.
     #[error("can't print: {0}")]
     Output(#[from] std::io::Error),
@@ -49,6 +52,10 @@ struct Rendered {
 
 fn rendered(arguments: &RenderArguments) -> Result<Rendered, RenderError> {
     let Manifests { inputs, faults } = read(&arguments.files)?;
+    if inputs.routes.is_empty() && inputs.tenants.is_empty() && faults.is_empty() {
+        let files: Vec<String> = arguments.files.iter().map(|file| file.display().to_string()).collect();
+        return Err(RenderError::Nothing(files.join(", ")));
+    }
     let compiled = compile(&inputs);
     let text = print(&compiled, arguments.output)?;
     let bad = |verdict: &Verdict| verdict.accepted.is_err() || (arguments.strict && verdict.resolved_refs.is_err());

@@ -17,6 +17,15 @@ use std::sync::Arc;
 /// Where an object without a namespace goes, as `kubectl apply` has it.
 const DEFAULT_NAMESPACE: &str = "default";
 
+const UNREADABLE_LIST: &str = "the List is not readable";
+
+/// What lists hold, of whatever kinds.
+#[derive(serde::Deserialize)]
+struct List {
+    #[serde(default)]
+    items: Vec<serde_json::Value>,
+}
+
 /// What the files say.
 #[derive(Default)]
 pub(super) struct Manifests {
@@ -40,7 +49,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Reads files, folders (their YAML and JSON files, by name, not those of folders within) and standard input (`-`).
+/// Reads files, folders (their YAML and JSON files, those of folders within too; hidden ones are left out) and standard input (`-`).
 pub(super) fn read(paths: &[PathBuf]) -> Result<Manifests, RenderError> {
     let mut manifests = Manifests::default();
     for path in paths {
@@ -63,11 +72,28 @@ fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let manifest = |path: &PathBuf| path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json");
-    let entries: Result<Vec<PathBuf>, _> = path.read_dir()?.map(|entry| entry.map(|entry| entry.path())).collect();
-    let mut files: Vec<PathBuf> = entries?.into_iter().filter(manifest).filter(|path| path.is_file()).collect();
-    files.sort();
-    Ok(files)
+    let mut found = Vec::new();
+    collect(path, &mut found)?;
+    found.sort();
+    Ok(found)
+}
+
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    let manifest = |path: &Path| path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json");
+    for entry in folder.read_dir()? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        // The type of the entry itself: a link to a folder is not followed, it could lead around in a circle.
+        if entry.file_type()?.is_dir() {
+            collect(&path, found)?;
+        } else if manifest(&path) && path.is_file() {
+            found.push(path);
+        }
+    }
+    Ok(())
 }
 
 impl Manifests {
@@ -75,13 +101,19 @@ impl Manifests {
     pub(super) fn add(&mut self, file: &str, text: &str) {
         for document in documents(text) {
             if let Err(fault) = self.take(&document) {
-                self.faults.push(Fault { file: file.to_owned(), ..fault });
+                self.faults.push(fault);
             }
+        }
+        for fault in self.faults.iter_mut().filter(|fault| fault.file.is_empty()) {
+            file.clone_into(&mut fault.file);
         }
     }
 
     fn take(&mut self, text: &str) -> Result<(), Fault> {
         let Some(TypeMeta { api_version, kind }) = parse(text, true)? else { return Ok(()) };
+        if (api_version.as_str(), kind.as_str()) == ("v1", "List") {
+            return self.take_list(text);
+        }
         match (api_version.as_str(), kind.as_str()) {
             ("v1", "Secret") => {
                 let secret: Option<Secret> = parse(text, false)?;
@@ -95,6 +127,20 @@ impl Manifests {
             }
             (version, kind) if version.split('/').next() == Some(GROUP) => self.take_own(text, version, kind)?,
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes the items of a `kind: List`, as `kubectl get -o yaml` prints it. Of their faults only the item is known: the rest would need a second parser.
+    fn take_list(&mut self, text: &str) -> Result<(), Fault> {
+        // Nothing is quoted: there may be Secrets in it.
+        let list: Option<List> =
+            parse(text, false).map_err(|fault| Fault { message: UNREADABLE_LIST.to_owned(), ..fault })?;
+        for (number, item) in list.map(|list| list.items).unwrap_or_default().into_iter().enumerate() {
+            // JSON is YAML.
+            if let Err(fault) = self.take(&item.to_string()) {
+                self.faults.push(Fault::whole(text, format!("items[{number}]: {}", fault.message)));
+            }
         }
         Ok(())
     }

@@ -54,6 +54,16 @@ fn fine(files: &[(&str, &str)], strict: bool) -> bool {
 }
 
 #[test]
+fn files_without_a_route_or_tenant_are_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("n.yaml"), "apiVersion: v1\nkind: Namespace\nmetadata: {name: n}\n").unwrap();
+    let files = vec![folder.path().to_owned()];
+    let outcome = rendered(&RenderArguments { files, output: OutputFormat::Json, strict: false });
+    let error = outcome.map(|rendered| rendered.text).unwrap_err().to_string();
+    assert!(error.starts_with("no RelayRoute and no RelayTenant found in /"), "{error}");
+}
+
+#[test]
 fn a_bad_object_fails_and_an_unresolved_one_only_when_asked_to() {
     let tenant = "apiVersion: stream-relay.dev/v1alpha1\nkind: RelayTenant\nmetadata: {name: t}\nspec:\n  \
                   apiKeys: [{name: ci, secretRef: {name: gone, key: t}}]\n";

@@ -30,6 +30,10 @@ const PATCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause before writes that failed are tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// A status that somebody else wrote over is put right at most this often, so that two releases that watch one namespace do not write against each other
+/// as fast as they can.
+const REPAIR_EVERY: Duration = Duration::from_secs(10);
+
 /// Writes statuses of all objects.
 pub struct Reporter {
     client: Client,
@@ -45,6 +49,8 @@ struct Own {
     uid: String,
     version: u64,
     status: Status,
+    /// When it was written.
+    at: Instant,
 }
 
 /// An object as the reporter finds it.
@@ -52,6 +58,8 @@ struct Found {
     uid: String,
     generation: Option<i64>,
     previous: Option<Status>,
+    /// The own status that somebody else wrote over, and when that was written.
+    lost: Option<(Status, Instant)>,
 }
 
 /// What the world looks like at one moment.
@@ -68,6 +76,14 @@ enum Outcome {
     Done,
     /// To be tried again.
     Again,
+}
+
+impl Found {
+    /// Until when `target` waits: where it says nothing that was not said before somebody else wrote over it. What is new never waits.
+    fn held_until(&self, target: &Status) -> Option<Instant> {
+        let (status, at) = self.lost.as_ref()?;
+        Some(*at + REPAIR_EVERY).filter(|until| *until > Instant::now() && target.says(status))
+    }
 }
 
 impl Reporter {
@@ -111,23 +127,25 @@ impl Reporter {
         let now = now();
         let mut counts = BTreeMap::new();
         let mut writes = Vec::new();
-        let mut waiting = false;
+        let (mut waiting, mut repair) = (false, None);
         for (key, verdict) in desired.verdicts.iter() {
             let Some(found) = self.find(key) else { continue };
             let target = Self::target(&sight, key, verdict, &found, &now);
             count(&mut counts, verdict, &target);
             waiting |= sight.settling && target.pending();
             if differs(&sight, &found, verdict, &target) {
-                writes.push(self.write(latest, key));
+                match found.held_until(&target) {
+                    Some(later) => repair = repair.into_iter().chain([later]).min(),
+                    None => writes.push(self.write(latest, key)),
+                }
             }
         }
         self.publish(&counts);
         self.own().retain(|key, _| desired.verdicts.contains_key(key));
         let outcomes: Vec<Outcome> = futures::stream::iter(writes).buffer_unordered(CONCURRENCY).collect().await;
-        if outcomes.contains(&Outcome::Again) {
-            return Some(Instant::now() + RETRY);
-        }
-        waiting.then(|| desired.started + SETTLING)
+        let again = outcomes.contains(&Outcome::Again).then(|| Instant::now() + RETRY);
+        let settled = waiting.then(|| desired.started + SETTLING);
+        again.or(settled).into_iter().chain(repair).min()
     }
 
     fn look(&self, desired: Arc<Desired>) -> Sight {
@@ -180,8 +198,13 @@ impl Reporter {
             .get(key)
             .filter(|own| own.uid == watched.uid && (own.version > watched.version || watched.object.is_err()));
         let stored = watched.object.as_ref().ok().and_then(|object| stored(object));
+        let lost = own
+            .get(key)
+            .filter(|own| own.uid == watched.uid && own.version < watched.version)
+            .filter(|own| stored.as_ref().is_some_and(|stored| *stored != own.status))
+            .map(|own| (own.status.clone(), own.at));
         let previous = newer.map(|own| own.status.clone()).or(stored);
-        Found { uid: watched.uid.clone(), generation: watched.generation, previous }
+        Found { uid: watched.uid.clone(), generation: watched.generation, previous, lost }
     }
 
     /// Writes one status. What is true is looked up again: with many objects in a pass, a proxy may have come or gone since it began.
@@ -192,7 +215,7 @@ impl Reporter {
             return Outcome::Done;
         };
         let target = Self::target(&sight, key, verdict, &found, &now());
-        if !differs(&sight, &found, verdict, &target) {
+        if !differs(&sight, &found, verdict, &target) || found.held_until(&target).is_some() {
             return Outcome::Done;
         }
         let Ok(body) = target.patch(&found.uid) else { return Outcome::Done };
@@ -202,7 +225,7 @@ impl Reporter {
         let (label, outcome) = match timeout(PATCH_TIMEOUT, api.patch_status(&key.id.name, &parameters, &patch)).await {
             Ok(Ok(object)) => {
                 let version = version_of(object.meta());
-                self.own().insert(key.clone(), Own { uid: found.uid, version, status: target });
+                self.own().insert(key.clone(), Own { uid: found.uid, version, status: target, at: Instant::now() });
                 ("ok", Outcome::Done)
             }
             // Deleted, or made anew under its name: the stores will tell.

@@ -3,6 +3,7 @@
 use crate::history::Standing;
 use crate::programmed::Serving;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
 use relay_compile::{Kind, Problem, Summary, Verdict};
 use relay_crds::{ProxyStatus, RelayRouteStatus, RelayTenantStatus, condition, reason};
 use serde_json::{Value, json};
@@ -81,6 +82,25 @@ impl Status {
     /// Whether it says that there are ready proxies without the object.
     pub fn lags(&self) -> bool {
         self.programmed_by(&[reason::PENDING, reason::PARTIALLY_PROGRAMMED])
+    }
+
+    /// Whether both say the same of their object: all but the times of conditions and the conditions of others.
+    pub fn says(&self, other: &Self) -> bool {
+        self.words() == other.words()
+    }
+
+    fn words(&self) -> Self {
+        let mut words = self.clone();
+        let conditions = match &mut words {
+            Self::Route(status) => &mut status.conditions,
+            Self::Tenant(status) => &mut status.conditions,
+        };
+        let ours = [condition::ACCEPTED, condition::RESOLVED_REFS, condition::PROGRAMMED, condition::READY];
+        conditions.retain(|condition| ours.contains(&condition.type_.as_str()));
+        for condition in conditions {
+            condition.last_transition_time = Time(Timestamp::UNIX_EPOCH);
+        }
+        words
     }
 
     /// The body of a merge patch that makes an object's status this one. What is absent here is removed there.

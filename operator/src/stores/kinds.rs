@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::DeserializeGuard;
+use relay_compile::KEY_MAX_BYTES;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,7 +39,7 @@ pub struct Watched<K> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamespaceLabels(pub BTreeMap<String, String>);
 
-/// The values of a Secret.
+/// The values of a Secret, each shortened to what tells whether it is a key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretData(pub BTreeMap<String, Vec<u8>>);
 
@@ -115,12 +116,27 @@ impl Mirrored for NamespaceLabels {
     }
 }
 
+/// A value as the compiler reads it: without the white space around it, and of one that is longer than any key as much as shows that. What is kept of a
+/// Secret is small, whatever else lies in it.
+fn shortened(value: Vec<u8>) -> Vec<u8> {
+    if value.len() <= KEY_MAX_BYTES {
+        return value;
+    }
+    let trimmed = value.trim_ascii();
+    let mut kept = trimmed[..trimmed.len().min(KEY_MAX_BYTES + 1)].to_vec();
+    if let Some(last) = kept.get_mut(KEY_MAX_BYTES) {
+        // White space at the cut would be trimmed, and the rest taken for a whole key.
+        *last = b'.';
+    }
+    kept
+}
+
 impl Mirrored for SecretData {
     type Object = Secret;
     const CONCERNS: Concerns = Concerns::Fleet;
 
     fn mirror(secret: Secret) -> Self {
-        Self(secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect())
+        Self(secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, shortened(value.0))).collect())
     }
 
     fn matters(&self, before: &Self) -> bool {

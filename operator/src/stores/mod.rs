@@ -24,6 +24,9 @@ use watch::Denied;
 /// Secrets that no route or tenant names in their right mind, and that would fill the memory.
 const SECRET_TYPES: &str = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token";
 
+/// How many Secrets are asked for at once: each may have 1 MiB, and a page is in memory as text and parsed.
+const SECRETS_A_PAGE: u32 = 50;
+
 /// Wakes the parts that work on changes. A wake that nobody waits for yet is kept, several are one.
 #[derive(Debug, Default)]
 pub struct Wakes {
@@ -106,17 +109,20 @@ impl Stores {
         metrics: &Metrics,
     ) {
         let all = watcher::Config::default;
+        // A namespace of the list that is gone is denied for ever, since its role binding went with it: it must not keep the others waiting. That
+        // nothing at all may be read is no such case.
+        let denied = if namespace.is_some() { Denied::Empty } else { Denied::Wait };
         let routes: Api<DeserializeGuard<RelayRoute>> = api(client, namespace);
-        let plan = Plan { api: routes, config: all(), name: "routes", denied: Denied::Wait };
+        let plan = Plan { api: routes, config: all(), name: "routes", denied };
         self.spawn(tasks, metrics, plan, number, |stores| &stores.routes);
 
         let tenants: Api<DeserializeGuard<RelayTenant>> = api(client, namespace);
-        let plan = Plan { api: tenants, config: all(), name: "tenants", denied: Denied::Wait };
+        let plan = Plan { api: tenants, config: all(), name: "tenants", denied };
         self.spawn(tasks, metrics, plan, number, |stores| &stores.tenants);
 
         // The operator's own shards lie in Secrets, too; they are no input.
         let secrets: Api<Secret> = api(client, namespace);
-        let config = all().fields(SECRET_TYPES).labels(&format!("!{CONFIG_LABEL}"));
+        let config = all().fields(SECRET_TYPES).labels(&format!("!{CONFIG_LABEL}")).page_size(SECRETS_A_PAGE);
         let plan = Plan { api: secrets, config, name: "secrets", denied: Denied::Empty };
         self.spawn(tasks, metrics, plan, number, |stores| &stores.secrets);
 

@@ -7,16 +7,18 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::{Backoff, ResetTimerBackoff};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource};
+use prometheus::IntGauge;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-/// What it means that the API server does not let the operator read a kind.
+/// What it means that the API server does not let the operator read a kind, from the start on. Once something was listed it is kept in any case: a right
+/// that was lost takes no credential from the proxies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// Nothing can be decided without it: keep what there is and try again.
+    /// Nothing can be decided without it: try again.
     Wait,
     /// As if there were no such object, once it was denied for [`DENIED_AFTER`].
     Empty,
@@ -66,42 +68,93 @@ pub async fn follow<K>(
     };
     let mut events = stream();
     let mut health = Health::default();
+    let mut stale = None;
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
                 metrics.watch_events.with_label_values(&[name, "event"]).inc();
-                if !matches!(event, Event::Init) && health.good() {
-                    info!(watch = name, "watching again");
-                }
-                handle(event);
-            }
-            Err(error) => {
-                let refused = forbidden(&error);
-                let result = if refused { "denied" } else { "error" };
-                metrics.watch_events.with_label_values(&[name, result]).inc();
-                let listing = matches!(error, watcher::Error::InitialListFailed(_));
-                let text = told(&error);
-                if health.bad() {
-                    warn!(watch = name, error = text, "watch failed; trying again until it works");
-                } else {
-                    debug!(watch = name, error = text, "watch failed");
-                }
-                if refused && health.denied(Instant::now()) {
-                    if listing && denied == Denied::Empty {
-                        if health.believe() {
-                            let cure = "grant list and watch, or set --watch-namespaces";
-                            warn!(watch = name, error = text, cure, "denied: as if there were none");
-                        }
-                        handle(Event::Init);
-                        handle(Event::InitDone);
-                    } else if !listing {
-                        // Whether what is known may still be read, a list tells.
-                        events = stream();
+                if !matches!(event, Event::Init) {
+                    drop(stale.take());
+                    if health.good() {
+                        info!(watch = name, "watching again");
                     }
                 }
+                health.listed |= matches!(event, Event::InitDone);
+                handle(event);
             }
+            Err(error) => match failed(&error, name, denied, &mut health, metrics) {
+                Then::Retry => {}
+                // Whether what is known may still be read, a list tells.
+                Then::List => events = stream(),
+                Then::Keep => stale = Some(Stale::new(metrics.stale_watches.with_label_values(&[name]))),
+                Then::Empty => {
+                    handle(Event::Init);
+                    handle(Event::InitDone);
+                }
+            },
         }
     }
+}
+
+/// Counts a watch as out of date, until it is dropped.
+struct Stale(IntGauge);
+
+impl Stale {
+    fn new(gauge: IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Stale {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// What follows from a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Retry,
+    List,
+    /// What was listed is out of date from now on.
+    Keep,
+    Empty,
+}
+
+/// Counts and tells a failure.
+fn failed(error: &watcher::Error, name: &str, denied: Denied, health: &mut Health, metrics: &Metrics) -> Then {
+    let refused = forbidden(error);
+    let result = if refused { "denied" } else { "error" };
+    metrics.watch_events.with_label_values(&[name, result]).inc();
+    let text = told(error);
+    if health.bad() {
+        warn!(watch = name, error = text, "watch failed; trying again until it works");
+    } else {
+        debug!(watch = name, error = text, "watch failed");
+    }
+    if !refused || !health.denied(Instant::now()) {
+        return Then::Retry;
+    }
+    if !matches!(error, watcher::Error::InitialListFailed(_)) {
+        return Then::List;
+    }
+    if health.listed {
+        if !health.believe() {
+            return Then::Retry;
+        }
+        let cure = "grant list and watch again; to give the objects up, restart the operator";
+        warn!(watch = name, error = text, cure, "denied: what was read before is kept");
+        return Then::Keep;
+    }
+    if denied == Denied::Wait {
+        return Then::Retry;
+    }
+    if health.believe() {
+        let cure = "make the namespace, grant list and watch in it, or take it from --watch-namespaces";
+        warn!(watch = name, error = text, cure, "denied: as if there were none");
+    }
+    Then::Empty
 }
 
 /// How a watch is doing.
@@ -111,12 +164,15 @@ struct Health {
     /// The first and the last denial of a row.
     denials: Option<(Instant, Instant)>,
     believed: bool,
+    /// Whether a list ever ended.
+    listed: bool,
 }
 
 impl Health {
     /// Notes a success; true when it was failing before.
     fn good(&mut self) -> bool {
-        std::mem::take(self).failing
+        let listed = self.listed;
+        std::mem::replace(self, Self { listed, ..Self::default() }).failing
     }
 
     /// Notes a failure; true when it was not failing before.

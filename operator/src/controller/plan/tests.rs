@@ -1,7 +1,7 @@
 use super::super::build::build;
 use super::*;
 use proptest::prelude::*;
-use relay_snapshot::shards::shard_of;
+use relay_snapshot::shards::{shard_of, split};
 use relay_snapshot::{KeyDigest, ObjectId, Snapshot, Tenant};
 
 fn prepared(tenants: &[(&str, bool)]) -> Prepared {
@@ -12,7 +12,7 @@ fn prepared(tenants: &[(&str, bool)]) -> Prepared {
         requests: None,
         keys: vec![key.clone()],
     };
-    build(&Snapshot { routes: vec![], tenants: tenants.iter().map(tenant).collect() }).unwrap()
+    build(split(&Snapshot { routes: vec![], tenants: tenants.iter().map(tenant).collect() }).unwrap())
 }
 
 /// What is known after `prepared` was written as the `sequence`-th set.

@@ -85,6 +85,47 @@ fn json_is_yaml() {
 }
 
 #[test]
+fn a_list_gives_its_items_and_names_one_at_fault() {
+    let item = |text: &str| {
+        let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty() && !line.contains('#')).collect();
+        lines.join("\n  ")
+    };
+    let items: Vec<_> = GOOD.split("---").filter(|text| text.contains("kind:")).map(item).collect();
+    let items = format!("- {}\n", items.join("\n- "));
+    let list = format!("apiVersion: v1\nkind: List\nitems:\n{items}");
+    let Manifests { inputs, faults } = manifests(&list);
+    assert_eq!(faults, []);
+    assert_eq!((inputs.routes.len(), inputs.secrets.len(), inputs.namespaces.len()), (1, 1, 1));
+    let bad = list.replace("{k: b2xk}", "[]").replace("provider: OpenAI", "provider: Nobody");
+    let Manifests { inputs, faults } = manifests(&bad);
+    assert_eq!((faults.len(), inputs.namespaces.len()), (2, 1));
+    assert_eq!(faults[0].to_string(), "f.yaml:1:1: items[1]: the Secret is not readable");
+    let fault = faults[1].to_string();
+    assert!(fault.starts_with("f.yaml:1:1: items[3]: ") && fault.contains("Nobody"), "{fault}");
+    assert_eq!(manifests("apiVersion: v1\nkind: List\n").faults, []);
+}
+
+#[test]
+fn nothing_of_a_secret_in_a_list_is_quoted() {
+    let item = "- {apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: canary-value}\n";
+    let fault = fault(&format!("apiVersion: v1\nkind: List\nitems:\n{item}"));
+    assert_eq!(fault, "f.yaml:1:1: items[0]: the Secret is not readable");
+}
+
+#[test]
+fn folders_within_are_read_and_hidden_ones_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, namespace) in [("a/b/one.yaml", "one"), ("two.json", "two"), (".git/x.yaml", "no"), ("a/.y.yaml", "no")]
+    {
+        let file = folder.path().join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}")).unwrap();
+    }
+    let inputs = read(&[folder.path().to_owned()]).unwrap().inputs;
+    assert_eq!(inputs.namespaces.keys().collect::<Vec<_>>(), ["one", "two"]);
+}
+
+#[test]
 fn a_folder_gives_its_manifests_in_order() {
     let folder = tempfile::tempdir().unwrap();
     for (name, namespace) in [("b.yml", "two"), ("a.yaml", "one"), ("c.txt", "no")] {

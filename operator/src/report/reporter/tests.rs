@@ -41,7 +41,7 @@ fn says(generation: i64, serving: u32, ready: u32, settling: bool) -> Status {
 }
 
 fn found(generation: i64, previous: Option<Status>) -> Found {
-    Found { uid: "u".into(), generation: Some(generation), previous }
+    Found { uid: "u".into(), generation: Some(generation), previous, lost: None }
 }
 
 #[test]
@@ -88,4 +88,69 @@ fn a_new_leader_takes_nothing_back_before_it_asked() {
 #[test]
 fn a_first_status_is_written() {
     assert!(differs(&sight(false, true), &found(1, None), &verdict(1), &says(1, 0, 1, true)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_another_wrote_over_is_put_right_after_a_while_and_news_at_once() {
+    let own = says(1, 1, 1, false);
+    let at = Instant::now();
+    let mut found = found(1, Some(says(1, 0, 3, false)));
+    found.lost = Some((own.clone(), at));
+    // The other's conditions differ, so that the own ones get a new time.
+    let Status::Tenant(mut again) = own.clone() else { panic!() };
+    again.conditions[2].last_transition_time = Time(Timestamp::UNIX_EPOCH);
+    let again = Status::Tenant(again);
+    assert_ne!(again, own);
+    assert_eq!(found.held_until(&again), Some(at + REPAIR_EVERY));
+    assert_eq!(found.held_until(&says(1, 1, 2, false)), None, "another count is news");
+    assert_eq!(found.held_until(&says(2, 1, 1, false)), None, "another generation is news");
+    tokio::time::advance(REPAIR_EVERY).await;
+    assert_eq!(found.held_until(&again), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_foreign_status_above_the_own_one_counts_as_written_over() {
+    let reporter = reporter();
+    let (ours, theirs) = (says(1, 1, 1, false), says(1, 0, 3, false));
+    let own = Own { uid: "u".into(), version: 5, status: ours.clone(), at: Instant::now() };
+    reporter.own().insert(key(), own);
+    let lost = |version: u64, uid: &str, stored: &Status| {
+        let watched = watched(version, uid);
+        reporter.found(&key(), &watched, |_| Some(stored.clone())).lost.is_some()
+    };
+    assert!(lost(6, "u", &theirs));
+    assert!(!lost(6, "u", &ours), "a change of something else");
+    assert!(!lost(4, "u", &theirs), "what was there before the own write");
+    assert!(!lost(6, "v", &theirs), "another object of the name");
+}
+
+fn watched(version: u64, uid: &str) -> Watched<RelayTenant> {
+    use crate::stores::Mirrored;
+    let tenant = serde_json::json!({
+        "apiVersion": "stream-relay.dev/v1alpha1", "kind": "RelayTenant", "spec": {"apiKeys": []},
+        "metadata": {"namespace": "ns", "name": "a", "uid": uid, "generation": 1, "resourceVersion": version.to_string()},
+    });
+    Watched::mirror(serde_json::from_value(tenant).unwrap())
+}
+
+fn reporter() -> Reporter {
+    Reporter::new(Client::new(Nobody, "ns"), Arc::new(Stores::new(0)), Arc::default(), Metrics::new().unwrap())
+}
+
+/// An API server that is not asked.
+#[derive(Clone)]
+struct Nobody;
+
+impl tower_service::Service<http::Request<kube::client::Body>> for Nobody {
+    type Response = http::Response<http_body_util::Empty<bytes::Bytes>>;
+    type Error = std::convert::Infallible;
+    type Future = std::future::Pending<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        std::task::Poll::Pending
+    }
+
+    fn call(&mut self, _: http::Request<kube::client::Body>) -> Self::Future {
+        std::future::pending()
+    }
 }

@@ -41,6 +41,19 @@ fn secrets_print_nothing() {
 }
 
 #[test]
+fn of_a_value_no_more_is_kept_than_shows_that_it_is_too_long_for_a_key() {
+    let long = |text: String| shortened(text.into_bytes());
+    let key = "k".repeat(KEY_MAX_BYTES);
+    assert_eq!(long("short\n".into()), b"short\n");
+    assert_eq!(long(format!("  {key}\n\n")), key.as_bytes(), "white space around a key does not count");
+    for more in ["k", "kk", "\nk", &"k".repeat(1 << 20)] {
+        let kept = long(format!("{key}{more}"));
+        assert_eq!(kept.len(), KEY_MAX_BYTES + 1);
+        assert!(kept.trim_ascii().len() > KEY_MAX_BYTES && kept.capacity() < 2 * KEY_MAX_BYTES);
+    }
+}
+
+#[test]
 fn versions_compare_as_numbers() {
     let version = |text: &str| version_of(&ObjectMeta { resource_version: Some(text.into()), ..ObjectMeta::default() });
     assert!(version("99") < version("100"));

@@ -46,16 +46,20 @@ impl tower_service::Service<Request<Body>> for Server {
 }
 
 /// Follows the Secrets of `server`; gives the times and names of the lists that ended.
-async fn lists(
+async fn lists(server: &Server, denied: Denied, until: usize, each: impl FnMut(usize)) -> Vec<(Duration, Vec<String>)> {
+    measured(server, denied, until, &Metrics::new().unwrap(), each).await
+}
+
+async fn measured(
     server: &Server,
     denied: Denied,
     until: usize,
+    metrics: &Metrics,
     mut each: impl FnMut(usize),
 ) -> Vec<(Duration, Vec<String>)> {
     let api: Api<Secret> = Api::all(kube::Client::new(server.clone(), "ns"));
     let (start, done) = (Instant::now(), tokio::sync::Notify::new());
     let (mut lists, mut names) = (Vec::new(), Vec::new());
-    let metrics = Metrics::new().unwrap();
     let handle = |event: Event<Secret>| match event {
         Event::Init => names.clear(),
         Event::InitApply(secret) => names.push(secret.name_any()),
@@ -69,7 +73,7 @@ async fn lists(
         Event::Apply(_) | Event::Delete(_) => {}
     };
     tokio::select! {
-        () = follow(api, watcher::Config::default(), "secrets", denied, &metrics, handle) => {}
+        () = follow(api, watcher::Config::default(), "secrets", denied, metrics, handle) => {}
         () = done.notified() => {}
     }
     lists
@@ -84,11 +88,33 @@ async fn a_denial_from_the_start_is_an_empty_list_once_it_lasts() {
 #[tokio::test(start_paused = true)]
 async fn after_a_denial_that_was_believed_everything_is_listed_again() {
     let server = Server::default();
-    server.lists.store(true, Ordering::SeqCst);
-    let grant = |list| server.lists.store(list == 2, Ordering::SeqCst);
-    let lists = lists(&server, Denied::Empty, 3, grant).await;
+    let grant = |list| server.lists.store(list == 1, Ordering::SeqCst);
+    let lists = lists(&server, Denied::Empty, 2, grant).await;
     let names: Vec<_> = lists.into_iter().map(|(_, names)| names.join(",")).collect();
-    assert_eq!(names, ["s", "", "s"]);
+    assert_eq!(names, ["", "s"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_listed_is_kept_when_the_right_is_lost_and_a_metric_says_so() {
+    for denied in [Denied::Empty, Denied::Wait] {
+        let server = Server::default();
+        server.lists.store(true, Ordering::SeqCst);
+        let metrics = Metrics::new().unwrap();
+        let stale = metrics.stale_watches.with_label_values(&["secrets"]);
+        let mut at_lists = Vec::new();
+        let revoke = |list| {
+            server.lists.store(list == 2, Ordering::SeqCst);
+            at_lists.push(stale.get());
+        };
+        let grant = async {
+            tokio::time::sleep(DENIED_AFTER * 6).await;
+            assert_eq!(stale.get(), 1, "{denied:?}");
+            server.lists.store(true, Ordering::SeqCst);
+        };
+        let (lists, ()) = tokio::join!(measured(&server, denied, 2, &metrics, revoke), grant);
+        assert!(lists[1].0 >= DENIED_AFTER * 6 && lists[1].1 == ["s"], "no empty list between the two: {lists:?}");
+        assert_eq!(at_lists, [0, 0], "{denied:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
