@@ -142,7 +142,7 @@ impl Limiter {
     }
 
     /// Keeps the limits in this process, one of `replicas` that nothing connects: each holds its part, so that together they never admit more
-    /// than the limit (parts are rounded down, but to 1 at least). 0 counts as 1.
+    /// than the limit (parts are rounded down, but to 1 at least, and a process that starts again begins full). 0 counts as 1.
     pub fn memory_share(replicas: u32) -> Self {
         Self { store: Store::Memory(Memory::new()), replicas: replicas.max(1) }
     }

@@ -160,7 +160,7 @@ impl Written {
         let (written, metrics) = (Arc::clone(self), metrics.clone());
         tasks.spawn(async move {
             let mut met = false;
-            let handle = |event| written.apply::<K>(&name, &mut met, event);
+            let handle = |event, _| written.apply::<K>(&name, &mut met, event);
             follow(api, config, "written", Denied::Wait, &metrics, handle).await;
         });
     }

@@ -8,6 +8,7 @@ use relay_snapshot::ObjectId;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// What is kept of an object.
@@ -42,7 +43,11 @@ type Objects<T> = BTreeMap<ObjectId, Arc<T>>;
 
 /// All objects of one kind, from one watch or from one a namespace.
 #[derive(Debug)]
-pub struct Mirror<T>(Vec<Arc<Source<T>>>);
+pub struct Mirror<T> {
+    sources: Vec<Arc<Source<T>>>,
+    /// Whether the API server itself ended a list, of any watch.
+    answered: AtomicBool,
+}
 
 /// The objects of one watch.
 #[derive(Debug)]
@@ -61,23 +66,33 @@ impl<T: Mirrored> Mirror<T> {
     pub fn new(sources: usize) -> Self {
         let source =
             || Source(RwLock::new(State { objects: BTreeMap::new(), incoming: BTreeMap::new(), listed: false }));
-        Self((0..sources).map(|_| Arc::new(source())).collect())
+        Self { sources: (0..sources).map(|_| Arc::new(source())).collect(), answered: AtomicBool::new(false) }
     }
 
     /// The objects of the `number`-th watch.
     pub fn source(&self, number: usize) -> Option<Arc<Source<T>>> {
-        self.0.get(number).map(Arc::clone)
+        self.sources.get(number).map(Arc::clone)
+    }
+
+    /// Notes that the API server ended a list of some watch.
+    pub fn note_answer(&self) {
+        self.answered.store(true, Ordering::Release);
+    }
+
+    /// Whether the API server has ended a list of any watch. Where it denied all of them, nothing is known, and an empty fleet would be a lie.
+    pub fn answered(&self) -> bool {
+        self.answered.load(Ordering::Acquire)
     }
 
     /// Whether every watch has listed once.
     pub fn listed(&self) -> bool {
-        self.0.iter().all(|source| source.read(|state| state.listed))
+        self.sources.iter().all(|source| source.read(|state| state.listed))
     }
 
     /// All objects, in the order of their ids whatever the order of events was. Cluster-wide objects have an empty namespace.
     pub fn state(&self) -> Objects<T> {
         let mut all = Objects::new();
-        for source in &self.0 {
+        for source in &self.sources {
             source.read(|state| all.extend(state.objects.iter().map(|(id, object)| (id.clone(), Arc::clone(object)))));
         }
         all
@@ -85,7 +100,7 @@ impl<T: Mirrored> Mirror<T> {
 
     /// One object.
     pub fn get(&self, id: &ObjectId) -> Option<Arc<T>> {
-        self.0.iter().find_map(|source| source.read(|state| state.objects.get(id).map(Arc::clone)))
+        self.sources.iter().find_map(|source| source.read(|state| state.objects.get(id).map(Arc::clone)))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::metrics::Metrics;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use kube::core::DeserializeGuard;
-use kube::runtime::watcher;
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
 use relay_crds::{RelayRoute, RelayTenant};
 use std::sync::Arc;
@@ -68,9 +68,11 @@ impl Stores {
         }
     }
 
-    /// Whether everything that the proxies' configuration is made of was listed once. Nothing is written before that.
+    /// Whether everything that the proxies' configuration is made of was listed once. Nothing is written before that, and nothing while the API server
+    /// denies the routes or the tenants of every namespace.
     pub fn complete(&self) -> bool {
-        self.routes.listed() && self.tenants.listed() && self.namespaces.listed() && self.secrets.listed()
+        let answered = self.routes.answered() && self.tenants.answered();
+        answered && self.routes.listed() && self.tenants.listed() && self.namespaces.listed() && self.secrets.listed()
     }
 
     /// Whether the proxy pods were listed, too.
@@ -141,14 +143,19 @@ impl Stores {
         metrics: &Metrics,
         plan: Plan<T::Object>,
         number: usize,
-        mirror: impl Fn(&Self) -> &Mirror<T> + Send + 'static,
+        mirror: impl Fn(&Self) -> &Mirror<T> + Send + Sync + 'static,
     ) {
         let stores = Arc::clone(self);
         let metrics = metrics.clone();
         tasks.spawn(async move {
             let Some(source) = mirror(&stores).source(number) else { return };
             let wake = |change| stores.wake(T::CONCERNS, change);
-            let handle = |event| wake(source.apply(event));
+            let handle = |event, said| {
+                if said && matches!(event, Event::InitDone) {
+                    mirror(&stores).note_answer();
+                }
+                wake(source.apply(event));
+            };
             watch::follow(plan.api, plan.config, plan.name, plan.denied, &metrics, handle).await;
         });
     }
@@ -184,3 +191,6 @@ where
         None => Api::all(client.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,14 +51,15 @@ impl Backoff for Pauses {
     }
 }
 
-/// Gives every event to `handle`, for ever. Errors are logged, counted and retried.
+/// Gives every event to `handle`, for ever, with whether the API server said so: false is an empty list that stands for a denial. Errors are logged,
+/// counted and retried.
 pub async fn follow<K>(
     api: Api<K>,
     config: watcher::Config,
     name: &'static str,
     denied: Denied,
     metrics: &Metrics,
-    mut handle: impl FnMut(Event<K>),
+    mut handle: impl FnMut(Event<K>, bool),
 ) where
     K: Resource<DynamicType: Default> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
@@ -80,7 +81,7 @@ pub async fn follow<K>(
                     }
                 }
                 health.listed |= matches!(event, Event::InitDone);
-                handle(event);
+                handle(event, true);
             }
             Err(error) => match failed(&error, name, denied, &mut health, metrics) {
                 Then::Retry => {}
@@ -88,8 +89,8 @@ pub async fn follow<K>(
                 Then::List => events = stream(),
                 Then::Keep => stale = Some(Stale::new(metrics.stale_watches.with_label_values(&[name]))),
                 Then::Empty => {
-                    handle(Event::Init);
-                    handle(Event::InitDone);
+                    handle(Event::Init, false);
+                    handle(Event::InitDone, false);
                 }
             },
         }

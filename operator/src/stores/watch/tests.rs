@@ -60,7 +60,7 @@ async fn measured(
     let api: Api<Secret> = Api::all(kube::Client::new(server.clone(), "ns"));
     let (start, done) = (Instant::now(), tokio::sync::Notify::new());
     let (mut lists, mut names) = (Vec::new(), Vec::new());
-    let handle = |event: Event<Secret>| match event {
+    let handle = |event: Event<Secret>, _| match event {
         Event::Init => names.clear(),
         Event::InitApply(secret) => names.push(secret.name_any()),
         Event::InitDone => {
