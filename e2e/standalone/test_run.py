@@ -2,7 +2,10 @@
 
 import hashlib
 import os
+import pty
 import re
+import select
+import signal
 import socket
 import subprocess
 
@@ -42,6 +45,33 @@ def test_make_run_streams_a_demo_and_stays_up_until_make_stop(made):
     assert answer.stdout.rstrip().endswith("data: [DONE]")
     assert f"OPENAI_BASE_URL=http://127.0.0.1:{ports['PORT']}/v1" in ran.stdout and KEY in ran.stdout
     assert call("stop").returncode == 0
+    for port in ports.values():
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_ctrl_c_ends_what_make_run_started(made, tmp_path):
+    _, ports = made
+    env = {**os.environ, "RELAY_STATE": str(tmp_path / "state"), **{name: str(port) for name, port in ports.items()}}
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execvpe("make", ["make", "--no-print-directory", "-C", str(ROOT), "run"], env)
+    said = b""
+    while True:
+        if not select.select([terminal], [], [], 1200)[0]:
+            os.kill(child, signal.SIGTERM)
+            pytest.fail(f"nothing more was said behind:\n{said.decode()}")
+        try:
+            piece = os.read(terminal, 4096)
+        except OSError:  # the terminal closed with its last process
+            break
+        if not piece:
+            break
+        if b"Ctrl-C ends it" in (said := said + piece) and b"^C" not in said:
+            os.write(terminal, b"\x03")
+    os.waitpid(child, 0)
+    assert b"stopped relay-dataplane" in said and b"stopped relay-provider" in said, said.decode()
+    assert b"unexpected" not in said, said.decode()
     for port in ports.values():
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0
