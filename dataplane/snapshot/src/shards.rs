@@ -28,7 +28,19 @@ pub fn config_name(shard: usize) -> String {
 
 /// Name of the Secret with shard `shard`.
 pub fn secrets_name(shard: usize) -> String {
-    format!("relay-secrets-{shard}")
+    format!("{SECRETS_PREFIX}{shard}")
+}
+
+const SECRETS_PREFIX: &str = "relay-secrets-";
+
+/// Names of all shards. A reader asks for these, and for no name that it read.
+pub fn names() -> impl Iterator<Item = String> {
+    (0..SHARDS).map(config_name).chain((0..SHARDS).map(secrets_name))
+}
+
+/// Whether a shard of this name is a Secret; else it is a ConfigMap.
+pub fn is_secret(name: &str) -> bool {
+    name.starts_with(SECRETS_PREFIX)
 }
 
 /// The shard that an object lives in.
@@ -206,7 +218,7 @@ pub fn assemble<'a>(index: &Index, text_of: impl Fn(&str) -> Option<&'a str>) ->
         if sha256_hex(text.as_bytes()) != *hash {
             return Err(AssembleError::Mismatch { name: name.clone() });
         }
-        if name.starts_with("relay-secrets-") {
+        if is_secret(name) {
             let shard: SecretShard = parse(name, text)?;
             secrets.credentials.extend(shard.credentials);
             secrets.keys.extend(shard.keys);

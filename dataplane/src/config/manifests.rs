@@ -142,12 +142,6 @@ fn judge(collected: &mut Collected, compiled: &Compiled) {
     }
 }
 
-/// Checks the folder, for `relay-dataplane check`. Blocking.
-pub fn check(dir: &Path, env: Env<'_>) -> (Vec<Diagnostic>, Counts) {
-    let loaded = load(dir, env);
-    (loaded.diagnostics, loaded.counts)
-}
-
 /// The text that `relay-dataplane check` prints, and whether the folder would be taken. Blocking.
 pub fn report(dir: &Path) -> (String, bool) {
     let loaded = load(dir, &variable);

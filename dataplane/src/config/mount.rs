@@ -7,7 +7,7 @@
 use super::folder::Changes;
 use super::{Outcome, Sink, Source, Update};
 use notify::RecursiveMode;
-use relay_snapshot::shards::{INDEX_NAME, SHARDS, assemble, config_name, secrets_name};
+use relay_snapshot::shards::{INDEX_NAME, assemble, names};
 use relay_snapshot::{AssembleError, Index};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -89,7 +89,7 @@ fn read_set(dir: &Path, folder: &Path) -> Result<Update, MountError> {
     };
     let mut texts = BTreeMap::new();
     // Names come from the contract, not from the index: a file name is never made of what was read.
-    for name in (0..SHARDS).flat_map(|shard| [config_name(shard), secrets_name(shard)]) {
+    for name in names() {
         if index.shards.contains_key(&name)
             && let Some(text) = read_file(folder, &name)?
         {

@@ -7,7 +7,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{GetParams, Request};
 use kube::{Client, Resource};
-use relay_snapshot::shards::{SHARD_KEY, sha256_hex};
+use relay_snapshot::shards::{SHARD_KEY, is_secret, sha256_hex};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -78,7 +78,7 @@ impl Fetcher {
     }
 
     async fn get(&self, name: &str) -> Result<Text, FetchError> {
-        let secret = name.starts_with("relay-secrets-");
+        let secret = is_secret(name);
         let url = if secret {
             Secret::url_path(&(), Some(&self.namespace))
         } else {

@@ -3,7 +3,7 @@
 use super::fetch::{Fetcher, Round, Text};
 use crate::config::{Outcome, Sink, Source, Update};
 use futures::future::BoxFuture;
-use relay_snapshot::shards::{SHARDS, assemble, config_name, secrets_name};
+use relay_snapshot::shards::{assemble, names};
 use relay_snapshot::{AssembleError, Index};
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -148,11 +148,6 @@ impl Set {
             Err(error) => self.sink.reject(Source::Watch, Outcome::from(&error), &error),
         }
     }
-}
-
-/// The shards of the contract. An index that names others is refused by `assemble`: no object is asked for by a name that was read.
-fn names() -> impl Iterator<Item = String> {
-    (0..SHARDS).map(config_name).chain((0..SHARDS).map(secrets_name))
 }
 
 /// True when the index does not need `name`, or when its text is held.
