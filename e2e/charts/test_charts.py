@@ -186,7 +186,9 @@ def test_the_shards_are_as_many_as_the_contract_says():
     assert int(re.search(r"pub const SHARDS: usize = (\d+);", shards)[1]) == len(SECRETS)
     assert re.search(r'INDEX_NAME: &str = "relay-config"', shards)
     assert re.search(r'INDEX_KEY: &str = "index.json"', shards) and re.search(r'SHARD_KEY: &str = "shard.json"', shards)
-    assert 'format!("relay-config-{shard}")' in shards and 'format!("relay-secrets-{shard}")' in shards
+    prefixes = dict(re.findall(r'const (CONFIG|SECRETS)_PREFIX: &str = "([^"]+)";', shards))
+    assert CONFIG_MAPS == ["relay-config", *(f"{prefixes['CONFIG']}{shard}" for shard in range(len(SECRETS)))]
+    assert SECRETS == [f"{prefixes['SECRETS']}{shard}" for shard in range(len(SECRETS))]
 
 
 def test_no_config_map_holds_a_secret(render):

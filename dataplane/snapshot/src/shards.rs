@@ -23,7 +23,7 @@ pub const SHARD_MAX_BYTES: usize = 512 * 1024;
 
 /// Name of the ConfigMap with shard `shard`.
 pub fn config_name(shard: usize) -> String {
-    format!("relay-config-{shard}")
+    format!("{CONFIG_PREFIX}{shard}")
 }
 
 /// Name of the Secret with shard `shard`.
@@ -31,6 +31,7 @@ pub fn secrets_name(shard: usize) -> String {
     format!("{SECRETS_PREFIX}{shard}")
 }
 
+const CONFIG_PREFIX: &str = "relay-config-";
 const SECRETS_PREFIX: &str = "relay-secrets-";
 
 /// Names of all shards. A reader asks for these, and for no name that it read.
