@@ -13,6 +13,8 @@ pub enum Reason {
     KeyMissing,
     /// No tenant has this key.
     KeyUnknown,
+    /// The key's `notAfter` is over.
+    KeyExpired,
     /// The tenant is suspended.
     TenantSuspended,
     /// No route of the tenant matches.
@@ -27,6 +29,8 @@ pub enum Reason {
     RequestsLimited,
     /// A reference of the route is not resolved.
     RouteNotReady,
+    /// Every backend is out of order, or takes no share of the requests.
+    NoBackend,
     /// No connection to any backend.
     UpstreamConnect,
     /// The upstream's connection broke.
@@ -41,6 +45,10 @@ pub enum Reason {
     FirstByteTimeout,
     /// A pause inside the answer's body was too long.
     IdleTimeout,
+    /// The answer took longer than the route allows.
+    TotalTimeout,
+    /// The client stopped reading. Nobody is told: label only.
+    ClientStalled,
     /// The proxy is shutting down.
     Draining,
 }
@@ -53,6 +61,7 @@ impl Reason {
             Self::ConflictingCredentials => "conflicting_credentials",
             Self::KeyMissing => "key_missing",
             Self::KeyUnknown => "key_unknown",
+            Self::KeyExpired => "key_expired",
             Self::TenantSuspended => "tenant_suspended",
             Self::NoRoute => "no_route",
             Self::BodyTooLarge => "body_too_large",
@@ -60,6 +69,7 @@ impl Reason {
             Self::Overloaded => "overloaded",
             Self::RequestsLimited => "requests_limited",
             Self::RouteNotReady => "route_not_ready",
+            Self::NoBackend => "no_backend",
             Self::UpstreamConnect => "upstream_connect",
             Self::UpstreamReset => "upstream_reset",
             Self::UpstreamProtocol => "upstream_protocol",
@@ -67,6 +77,8 @@ impl Reason {
             Self::UpstreamStatus => "upstream_status",
             Self::FirstByteTimeout => "first_byte_timeout",
             Self::IdleTimeout => "idle_timeout",
+            Self::TotalTimeout => "total_timeout",
+            Self::ClientStalled => "client_stalled",
             Self::Draining => "draining",
         }
     }
@@ -75,19 +87,21 @@ impl Reason {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::BadRequest | Self::ConflictingCredentials => StatusCode::BAD_REQUEST,
-            Self::KeyMissing | Self::KeyUnknown => StatusCode::UNAUTHORIZED,
+            Self::KeyMissing | Self::KeyUnknown | Self::KeyExpired => StatusCode::UNAUTHORIZED,
             Self::TenantSuspended => StatusCode::FORBIDDEN,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RequestsLimited => StatusCode::TOO_MANY_REQUESTS,
-            Self::RequestTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::RouteNotReady | Self::Draining | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::RequestTooSlow | Self::ClientStalled => StatusCode::REQUEST_TIMEOUT,
+            Self::RouteNotReady | Self::NoBackend | Self::Draining | Self::Overloaded => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::UpstreamConnect
             | Self::UpstreamReset
             | Self::UpstreamProtocol
             | Self::UpstreamError
             | Self::UpstreamStatus => StatusCode::BAD_GATEWAY,
-            Self::FirstByteTimeout | Self::IdleTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::FirstByteTimeout | Self::IdleTimeout | Self::TotalTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 }
@@ -109,6 +123,8 @@ pub enum StreamEnd {
     FirstByteTimeout,
     /// A pause inside the answer's body was too long.
     IdleTimeout,
+    /// The answer took longer than the route allows.
+    TotalTimeout,
     /// The proxy shut down before the stream's end.
     Drained,
 }
@@ -124,6 +140,7 @@ impl StreamEnd {
             Self::UpstreamError => "UpstreamError",
             Self::FirstByteTimeout => "FirstByteTimeout",
             Self::IdleTimeout => "IdleTimeout",
+            Self::TotalTimeout => "TotalTimeout",
             Self::Drained => "Drained",
         }
     }

@@ -120,21 +120,25 @@ fn next(reason: Reason) -> Option<Reason> {
         Reason::BadRequest => Reason::ConflictingCredentials,
         Reason::ConflictingCredentials => Reason::KeyMissing,
         Reason::KeyMissing => Reason::KeyUnknown,
-        Reason::KeyUnknown => Reason::TenantSuspended,
+        Reason::KeyUnknown => Reason::KeyExpired,
+        Reason::KeyExpired => Reason::TenantSuspended,
         Reason::TenantSuspended => Reason::NoRoute,
         Reason::NoRoute => Reason::BodyTooLarge,
         Reason::BodyTooLarge => Reason::RequestTooSlow,
         Reason::RequestTooSlow => Reason::Overloaded,
         Reason::Overloaded => Reason::RequestsLimited,
         Reason::RequestsLimited => Reason::RouteNotReady,
-        Reason::RouteNotReady => Reason::UpstreamConnect,
+        Reason::RouteNotReady => Reason::NoBackend,
+        Reason::NoBackend => Reason::UpstreamConnect,
         Reason::UpstreamConnect => Reason::UpstreamReset,
         Reason::UpstreamReset => Reason::UpstreamProtocol,
         Reason::UpstreamProtocol => Reason::UpstreamError,
         Reason::UpstreamError => Reason::UpstreamStatus,
         Reason::UpstreamStatus => Reason::FirstByteTimeout,
         Reason::FirstByteTimeout => Reason::IdleTimeout,
-        Reason::IdleTimeout => Reason::Draining,
+        Reason::IdleTimeout => Reason::TotalTimeout,
+        Reason::TotalTimeout => Reason::ClientStalled,
+        Reason::ClientStalled => Reason::Draining,
         Reason::Draining => return None,
     })
 }
@@ -147,7 +151,7 @@ fn every_reason_of_answers_is_explained_with_its_status() {
         let row = row(&reference, name).unwrap_or_else(|| panic!("docs/reference.md has no row for {name}"));
         let status = match reason {
             // The answer is the provider's, with its own status.
-            Reason::UpstreamError | Reason::UpstreamStatus => "none".to_owned(),
+            Reason::UpstreamError | Reason::UpstreamStatus | Reason::ClientStalled => "none".to_owned(),
             _ => reason.status().as_u16().to_string(),
         };
         assert_eq!(row.split('|').nth(2).map(str::trim), Some(status.as_str()), "{row}");

@@ -9,13 +9,15 @@
 //! that an older proxy would get wrong raises [`Index::min_reader`], and that proxy keeps what it has.
 
 mod model;
+mod policy;
 mod secret;
 pub mod shards;
 
 pub use model::{
-    Backend, Credential, KeyDigest, Match, ModelPattern, ObjectId, ObjectIdError, PathRule, Provider, RateLimit, Route,
-    Snapshot, Tenant, Timeouts,
+    Backend, Credential, HeaderRule, KeyDigest, Match, ModelPattern, ObjectId, ObjectIdError, PathRule, Provider,
+    RateLimit, Route, Snapshot, Tenant, Timeouts,
 };
+pub use policy::{Hedge, ModelRewrite, Policy, Retries, WireFormat};
 pub use secret::SecretText;
 pub use shards::{AssembleError, Index, Shards};
 

@@ -1,6 +1,6 @@
 //! What a proxy serves: routes, tenants and their secrets, valid and complete.
 
-use crate::SecretText;
+use crate::{ModelRewrite, Policy, SecretText};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
@@ -83,6 +83,9 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// Largest request body in bytes.
     pub body_max: u64,
+    /// How its requests and answers are handled.
+    #[serde(default)]
+    pub policy: Policy,
     /// False while a reference is not resolved: the route keeps its place and answers 503 `route_not_ready`.
     pub ready: bool,
 }
@@ -99,6 +102,19 @@ pub struct Match {
     /// The `model` of a JSON body; empty: any body.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<ModelPattern>,
+    /// Headers that must be there with these values; empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<HeaderRule>,
+}
+
+/// A header and its whole value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeaderRule {
+    /// Name, lower case.
+    pub name: String,
+    /// Value; compared with case.
+    pub value: String,
 }
 
 /// How a path is matched.
@@ -128,7 +144,10 @@ pub enum Provider {
     OpenAI,
     Anthropic,
     SiliconFlow,
+    AzureOpenAI,
     AzureSpeech,
+    Gemini,
+    ElevenLabs,
     Custom,
 }
 
@@ -139,7 +158,10 @@ impl Provider {
             Self::OpenAI => "OpenAI",
             Self::Anthropic => "Anthropic",
             Self::SiliconFlow => "SiliconFlow",
+            Self::AzureOpenAI => "AzureOpenAI",
             Self::AzureSpeech => "AzureSpeech",
+            Self::Gemini => "Gemini",
+            Self::ElevenLabs => "ElevenLabs",
             Self::Custom => "Custom",
         }
     }
@@ -158,6 +180,46 @@ pub struct Backend {
     /// What proves the relay to the upstream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<Credential>,
+    /// What becomes of the `model` of a request.
+    #[serde(default, skip_serializing_if = "ModelRewrite::is_none")]
+    pub model: ModelRewrite,
+    /// Headers that are set on the request, after the client's were taken over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_headers: Vec<HeaderRule>,
+    /// Headers of the client that do not go up; lower case.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove_headers: Vec<String>,
+    /// Its share among the backends of its priority; 0: none.
+    #[serde(default = "one")]
+    pub weight: u32,
+    /// 0 is asked first; a higher group only where a lower one can't serve.
+    #[serde(default)]
+    pub priority: u32,
+    /// Certificates (PEM) that sign the upstream's, instead of the system's roots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+impl Backend {
+    /// A backend with every option at its default.
+    pub fn new(name: impl Into<String>, provider: Provider, url: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            provider,
+            url: url.into(),
+            credential: None,
+            model: ModelRewrite::None,
+            set_headers: Vec::new(),
+            remove_headers: Vec::new(),
+            weight: 1,
+            priority: 0,
+            ca: None,
+        }
+    }
 }
 
 /// A header that carries a provider's key.
@@ -178,10 +240,26 @@ pub struct Credential {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Timeouts {
+    /// For a connection, TLS included.
+    #[serde(default = "connect_ms")]
+    pub connect_ms: u64,
     /// From sending the request to the first byte of the body.
     pub first_byte_ms: u64,
     /// Between two pieces of the body.
     pub idle_ms: u64,
+    /// From the request to the last byte of its answer.
+    #[serde(default)]
+    pub total_ms: u64,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect_ms: connect_ms(), first_byte_ms: 120_000, idle_ms: 120_000, total_ms: 0 }
+    }
+}
+
+const fn connect_ms() -> u64 {
+    5_000
 }
 
 /// An accepted RelayTenant.
@@ -193,6 +271,9 @@ pub struct Tenant {
     /// True: new requests are answered 403 `tenant_suspended`.
     #[serde(default)]
     pub suspended: bool,
+    /// Suspended: running streams end, too.
+    #[serde(default)]
+    pub cut: bool,
     /// The requests limit; `None`: unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<RateLimit>,
@@ -221,6 +302,9 @@ pub struct KeyDigest {
     pub name: String,
     /// SHA-256 of its text, 64 lower-case hex digits.
     pub sha256: String,
+    /// From then on it is refused, in seconds since 1970; `None`: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<i64>,
 }
 
 impl KeyDigest {

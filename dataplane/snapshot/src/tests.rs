@@ -6,19 +6,23 @@ fn route(namespace: &str, name: &str, secret: Option<&str>) -> Route {
         id: ObjectId::new(namespace, name),
         created: 7,
         tenants: vec![ObjectId::new(namespace, "t")],
-        matches: vec![Match { path: PathRule::Prefix("/v1".into()), methods: vec![], models: vec![] }],
+        matches: vec![Match {
+            path: PathRule::Prefix("/v1".into()),
+            methods: vec![],
+            models: vec![],
+            headers: Vec::new(),
+        }],
         backends: vec![Backend {
-            name: "main".into(),
-            provider: Provider::OpenAI,
-            url: "https://api.openai.com".into(),
             credential: Some(Credential {
                 header: "authorization".into(),
                 scheme: Some("Bearer".into()),
                 secret: secret.map(SecretText::new),
             }),
+            ..Backend::new("main", Provider::OpenAI, "https://api.openai.com")
         }],
-        timeouts: Timeouts { first_byte_ms: 1, idle_ms: 2 },
+        timeouts: Timeouts { first_byte_ms: 1, idle_ms: 2, ..Default::default() },
         body_max: 10,
+        policy: crate::Policy::default(),
         ready: secret.is_some(),
     }
 }
@@ -27,8 +31,9 @@ fn tenant(namespace: &str, name: &str) -> Tenant {
     Tenant {
         id: ObjectId::new(namespace, name),
         suspended: false,
+        cut: false,
         requests: Some(RateLimit { amount: 100, per_seconds: 60, burst: 20 }),
-        keys: vec![KeyDigest { name: "ci".into(), sha256: "ab".repeat(32) }],
+        keys: vec![KeyDigest { name: "ci".into(), sha256: "ab".repeat(32), not_after: None }],
     }
 }
 

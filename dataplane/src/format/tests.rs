@@ -3,11 +3,12 @@ use crate::reason::Reason;
 use relay_snapshot::Provider;
 use serde_json::Value;
 
-const REASONS: [Reason; 19] = [
+const REASONS: [Reason; 23] = [
     Reason::BadRequest,
     Reason::ConflictingCredentials,
     Reason::KeyMissing,
     Reason::KeyUnknown,
+    Reason::KeyExpired,
     Reason::TenantSuspended,
     Reason::NoRoute,
     Reason::BodyTooLarge,
@@ -15,6 +16,7 @@ const REASONS: [Reason; 19] = [
     Reason::Overloaded,
     Reason::RequestsLimited,
     Reason::RouteNotReady,
+    Reason::NoBackend,
     Reason::UpstreamConnect,
     Reason::UpstreamReset,
     Reason::UpstreamProtocol,
@@ -22,6 +24,8 @@ const REASONS: [Reason; 19] = [
     Reason::UpstreamStatus,
     Reason::FirstByteTimeout,
     Reason::IdleTimeout,
+    Reason::TotalTimeout,
+    Reason::ClientStalled,
     Reason::Draining,
 ];
 

@@ -3,7 +3,9 @@
 use super::matching::RouteIndex;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, Scheme, Uri};
-use relay_snapshot::{Backend, Credential, ModelPattern, ObjectId, Provider, RateLimit, Route, Tenant};
+use relay_snapshot::{
+    Backend, Credential, HeaderRule, ModelPattern, ModelRewrite, ObjectId, Policy, Provider, RateLimit, Route, Tenant,
+};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,8 +48,14 @@ pub struct RouteEntry {
     pub first_byte: Option<Duration>,
     /// Between two pieces of the body; `None`: without bound.
     pub idle: Option<Duration>,
+    /// From the request to the last byte of its answer; `None`: without bound.
+    pub total: Option<Duration>,
+    /// For a connection, TLS included; `None`: without bound.
+    pub connect: Option<Duration>,
     /// Largest request body in bytes.
     pub body_max: u64,
+    /// How its requests and answers are handled.
+    pub policy: Policy,
     turn: AtomicUsize,
 }
 
@@ -62,7 +70,10 @@ impl RouteEntry {
             backends: backends.filter(|_| route.ready).unwrap_or_default(),
             first_byte: bound(route.timeouts.first_byte_ms),
             idle: bound(route.timeouts.idle_ms),
+            total: bound(route.timeouts.total_ms),
+            connect: bound(route.timeouts.connect_ms),
             body_max: route.body_max,
+            policy: route.policy.clone(),
             turn: AtomicUsize::new(0),
         }
     }
@@ -95,6 +106,18 @@ pub struct BackendEntry {
     pub base_path: String,
     /// The header that proves the relay to the upstream.
     pub credential: Option<(HeaderName, HeaderValue)>,
+    /// What becomes of the model of a request.
+    pub model: ModelRewrite,
+    /// Headers that are set on the request.
+    pub set_headers: Vec<(HeaderName, HeaderValue)>,
+    /// Headers of the client that do not go up.
+    pub remove_headers: Vec<HeaderName>,
+    /// Its share among the backends of its priority; 0: none.
+    pub weight: u32,
+    /// 0 is asked first.
+    pub priority: u32,
+    /// Certificates (PEM) that sign the upstream's, instead of the system's roots.
+    pub ca: Option<Arc<str>>,
 }
 
 /// Scheme, host and port: the unit of connection reuse, and of trust for a credential.
@@ -128,8 +151,18 @@ impl BackendEntry {
             origin,
             base_path,
             credential,
+            model: backend.model.clone(),
+            set_headers: backend.set_headers.iter().map(rule).collect::<Option<_>>()?,
+            remove_headers: backend.remove_headers.iter().map(|name| name.parse().ok()).collect::<Option<_>>()?,
+            weight: backend.weight,
+            priority: backend.priority,
+            ca: backend.ca.as_deref().map(Into::into),
         })
     }
+}
+
+fn rule(rule: &HeaderRule) -> Option<(HeaderName, HeaderValue)> {
+    Some((rule.name.parse().ok()?, rule.value.parse().ok()?))
 }
 
 fn header_of(credential: &Credential) -> Option<(HeaderName, HeaderValue)> {

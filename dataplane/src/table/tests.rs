@@ -2,7 +2,7 @@ mod entries;
 mod precedence;
 
 use relay_snapshot::{
-    Backend, KeyDigest, Match, ModelPattern, ObjectId, PathRule, Provider, Route, Snapshot, Tenant, Timeouts,
+    Backend, KeyDigest, Match, ModelPattern, ObjectId, PathRule, Policy, Provider, Route, Snapshot, Tenant, Timeouts,
 };
 
 /// The key of [`tenant`] by its name.
@@ -12,11 +12,11 @@ fn digest_of(key: &str) -> String {
 
 fn tenant(name: &str) -> Tenant {
     let keys = vec![KeyDigest { name: "k".into(), sha256: digest_of(&format!("key-of-{name}")) }];
-    Tenant { id: ObjectId::new("team", name), suspended: false, requests: None, keys }
+    Tenant { id: ObjectId::new("team", name), suspended: false, cut: false, requests: None, keys }
 }
 
 fn backend(name: &str, url: &str) -> Backend {
-    Backend { name: name.into(), provider: Provider::OpenAI, url: url.into(), credential: None }
+    Backend::new(name, Provider::OpenAI, url)
 }
 
 fn route(name: &str, created: i64, matches: Vec<Match>) -> Route {
@@ -26,8 +26,9 @@ fn route(name: &str, created: i64, matches: Vec<Match>) -> Route {
         tenants: vec![ObjectId::new("team", "a")],
         matches,
         backends: vec![backend("b", "http://up")],
-        timeouts: Timeouts { first_byte_ms: 0, idle_ms: 0 },
+        timeouts: Timeouts { first_byte_ms: 0, idle_ms: 0, ..Default::default() },
         body_max: 1000,
+        policy: Policy::default(),
         ready: true,
     }
 }
@@ -38,7 +39,7 @@ fn matching(path: PathRule, methods: &[&str], models: &[&str]) -> Match {
         None => ModelPattern::Exact((*model).to_owned()),
     };
     let methods = methods.iter().map(|method| (*method).to_owned()).collect();
-    Match { path, methods, models: models.iter().map(pattern).collect() }
+    Match { path, methods, models: models.iter().map(pattern).collect(), headers: Vec::new() }
 }
 
 fn snapshot(routes: Vec<Route>) -> Snapshot {

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use relay_e2e::provider::script::sha256;
 use relay_snapshot::{
-    Backend, Credential, KeyDigest, Match, ModelPattern, ObjectId, PathRule, Provider, RateLimit, Route, SecretText,
-    Snapshot, Tenant, Timeouts,
+    Backend, Credential, KeyDigest, Match, ModelPattern, ObjectId, PathRule, Policy, Provider, RateLimit, Route,
+    SecretText, Snapshot, Tenant, Timeouts,
 };
 
 /// The key of [`tenant`] `a`.
@@ -23,8 +23,9 @@ pub(crate) fn tenant(name: &str) -> Tenant {
     Tenant {
         id: ObjectId::new("team", name),
         suspended: false,
+        cut: false,
         requests: None,
-        keys: vec![KeyDigest { name: "key".into(), sha256: sha256(key_of(name).as_bytes()) }],
+        keys: vec![KeyDigest { name: "key".into(), sha256: sha256(key_of(name).as_bytes()), not_after: None }],
     }
 }
 
@@ -41,10 +42,8 @@ pub(crate) fn backend(provider: Provider, addr: SocketAddr) -> Backend {
         _ => ("authorization", Some("Bearer".to_owned())),
     };
     Backend {
-        name: format!("on-{}", addr.port()),
-        provider,
-        url: format!("http://{addr}"),
         credential: Some(Credential { header: header.to_owned(), scheme, secret: Some(SecretText::new(CREDENTIAL)) }),
+        ..Backend::new(format!("on-{}", addr.port()), provider, format!("http://{addr}"))
     }
 }
 
@@ -56,8 +55,9 @@ pub(crate) fn route(name: &str, prefix: &str, backends: Vec<Backend>) -> Route {
         tenants: vec![ObjectId::new("team", "a")],
         matches: vec![matching(PathRule::Prefix(prefix.to_owned()), &[])],
         backends,
-        timeouts: Timeouts { first_byte_ms: 0, idle_ms: 0 },
+        timeouts: Timeouts { first_byte_ms: 0, idle_ms: 0, ..Default::default() },
         body_max: 10 << 20,
+        policy: Policy::default(),
         ready: true,
     }
 }
@@ -68,7 +68,7 @@ pub(crate) fn matching(path: PathRule, models: &[&str]) -> Match {
         Some(prefix) => ModelPattern::Prefix(prefix.to_owned()),
         None => ModelPattern::Exact((*model).to_owned()),
     };
-    Match { path, methods: Vec::new(), models: models.iter().map(pattern).collect() }
+    Match { path, methods: Vec::new(), models: models.iter().map(pattern).collect(), headers: Vec::new() }
 }
 
 /// Tenant `a` and these routes.
@@ -89,7 +89,7 @@ pub(crate) fn simple(addr: SocketAddr) -> Snapshot {
 pub(crate) fn timed(addr: SocketAddr, first_byte_ms: u64, idle_ms: u64) -> Snapshot {
     let mut snapshot = simple(addr);
     for route in &mut snapshot.routes {
-        route.timeouts = Timeouts { first_byte_ms, idle_ms };
+        route.timeouts = Timeouts { first_byte_ms, idle_ms, ..Default::default() };
     }
     snapshot
 }

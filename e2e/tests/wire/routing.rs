@@ -206,7 +206,7 @@ async fn a_tunnel_is_refused() {
 #[tokio::test]
 async fn a_route_of_its_own_times() {
     let (mut quick, provider) = to_own("quick", PathRule::Exact(CHAT.into()), &[]).await;
-    quick.timeouts = Timeouts { first_byte_ms: 50, idle_ms: 0 };
+    quick.timeouts = Timeouts { first_byte_ms: 50, idle_ms: 0, ..Default::default() };
     let (house, _fakes) = house_of(vec![(quick, provider), to_own("root", prefix("/"), &[]).await]).await;
     assert_eq!(house.chat("fake-slow-first-1h").await.status, 504);
     assert_eq!(house.message("fake-slow-first-100ms").await.status, 200);

@@ -28,10 +28,8 @@ const FRAMING_HEADERS: [&str; 12] = [
 pub(crate) fn parse(at: &str, raw: &crds::Backend) -> Result<Backend, Problem> {
     ensure(is_label(&raw.name), at, ".name", NAME_FORM)?;
     Ok(Backend {
-        name: raw.name.clone(),
-        provider: provider(raw.provider),
-        url: url(at, raw)?,
         credential: credential(at, raw)?,
+        ..Backend::new(raw.name.clone(), provider(raw.provider), url(at, raw)?)
     })
 }
 

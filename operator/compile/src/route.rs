@@ -8,7 +8,7 @@ use crate::{SecretData, identity, secrets, selector};
 use kube::core::Selector;
 use relay_crds as crds;
 use relay_crds::{RelayRoute, ScalarError, rules};
-use relay_snapshot::{Match, ModelPattern, ObjectId, PathRule, Route, SecretText, Timeouts};
+use relay_snapshot::{Match, ModelPattern, ObjectId, PathRule, Policy, Route, SecretText, Timeouts};
 
 /// The default of `timeouts.firstByte` and `timeouts.idle`, in milliseconds.
 const TIMEOUT_MS: u64 = 120_000;
@@ -100,11 +100,21 @@ fn parse(id: &ObjectId, raw: &RelayRoute) -> Result<ValidRoute, Problem> {
     let timeouts = Timeouts {
         first_byte_ms: timeout("spec.timeouts.firstByte", timeouts.and_then(|raw| raw.first_byte.as_ref()))?,
         idle_ms: timeout("spec.timeouts.idle", timeouts.and_then(|raw| raw.idle.as_ref()))?,
+        ..Timeouts::default()
     };
     let body_max = body_max(spec.body.as_ref().and_then(|body| body.max.as_ref()))?;
     let created = identity::created(&raw.metadata);
-    let route =
-        Route { id: id.clone(), created, tenants: Vec::new(), matches, backends, timeouts, body_max, ready: false };
+    let route = Route {
+        id: id.clone(),
+        created,
+        tenants: Vec::new(),
+        matches,
+        backends,
+        timeouts,
+        body_max,
+        policy: Policy::default(),
+        ready: false,
+    };
     Ok(ValidRoute { route, selector, consent })
 }
 
@@ -127,7 +137,7 @@ fn parse_match(at: &str, raw: &crds::RouteMatch) -> Result<Match, Problem> {
     methods.sort();
     let mut models = raw.models.clone();
     models.sort();
-    Ok(Match { path, methods, models: models.iter().map(|model| pattern(model)).collect() })
+    Ok(Match { path, methods, models: models.iter().map(|model| pattern(model)).collect(), headers: Vec::new() })
 }
 
 fn without_last(text: &str) -> &str {

@@ -75,7 +75,7 @@ fn digest(
     id: &ObjectId,
     secrets: &SecretData,
 ) -> Result<Option<(String, KeyDigest)>, Problem> {
-    let key = |sha256| KeyDigest { name: raw.name.clone(), sha256 };
+    let key = |sha256| KeyDigest { name: raw.name.clone(), sha256, not_after: None };
     if let Some(reference) = &raw.secret_ref {
         let at = format!("spec.apiKeys[{index}].secretRef");
         let text = secrets::text(&at, &id.namespace, reference, secrets)?;
@@ -107,7 +107,7 @@ fn parse(id: &ObjectId, raw: &RelayTenant) -> Result<ValidTenant, Problem> {
     let requests = requests.map_or(Ok(Some(DEFAULT_LIMIT)), |raw| parse_limit("spec.limits.requests", raw))?;
     let suspended = spec.suspended.unwrap_or(false);
     Ok(ValidTenant {
-        tenant: Tenant { id: id.clone(), suspended, requests, keys: Vec::new() },
+        tenant: Tenant { id: id.clone(), suspended, cut: false, requests, keys: Vec::new() },
         created: identity::created(&raw.metadata),
         labels: raw.metadata.labels.clone().unwrap_or_default(),
         consent,

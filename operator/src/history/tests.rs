@@ -114,17 +114,16 @@ fn digests_differ_by_what_is_secret_too() {
         tenants: vec![],
         matches: vec![],
         backends: vec![relay_snapshot::Backend {
-            name: "b".into(),
-            provider: relay_snapshot::Provider::OpenAI,
-            url: "https://h".into(),
             credential: Some(relay_snapshot::Credential {
                 header: "authorization".into(),
                 scheme: None,
                 secret: Some(relay_snapshot::SecretText::new("one")),
             }),
+            ..relay_snapshot::Backend::new("b", relay_snapshot::Provider::OpenAI, "https://h")
         }],
-        timeouts: relay_snapshot::Timeouts { first_byte_ms: 1, idle_ms: 1 },
+        timeouts: relay_snapshot::Timeouts { first_byte_ms: 1, idle_ms: 1, ..Default::default() },
         body_max: 1,
+        policy: relay_snapshot::Policy::default(),
         ready: true,
     };
     let mut rotated = route.clone();

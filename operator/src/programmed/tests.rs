@@ -15,6 +15,7 @@ fn set(forms: &[(&str, u32)]) -> Digests {
     let tenant = |(name, form): &(&str, u32)| Tenant {
         id: ObjectId::new("ns", *name),
         suspended: false,
+        cut: false,
         requests: Some(relay_snapshot::RateLimit { amount: *form, per_seconds: 1, burst: 1 }),
         keys: vec![],
     };

@@ -1,6 +1,8 @@
 use super::*;
 use relay_snapshot::shards::{Shards, split};
-use relay_snapshot::{Backend, Credential, Match, ObjectId, PathRule, Provider, Route, SecretText, Snapshot, Timeouts};
+use relay_snapshot::{
+    Backend, Credential, Match, ObjectId, PathRule, Policy, Provider, Route, SecretText, Snapshot, Timeouts,
+};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
@@ -12,19 +14,23 @@ const BOUND: std::time::Duration = std::time::Duration::from_secs(20);
 fn snapshot(key: &str) -> Snapshot {
     let credential = Credential { header: "x-api-key".into(), scheme: None, secret: Some(SecretText::new(key)) };
     let backend = Backend {
-        name: "main".into(),
-        provider: Provider::Anthropic,
-        url: "https://api.anthropic.com".into(),
         credential: Some(credential),
+        ..Backend::new("main", Provider::Anthropic, "https://api.anthropic.com")
     };
     let route = Route {
         id: ObjectId::new("team-a", "claude"),
         created: 0,
         tenants: vec![],
-        matches: vec![Match { path: PathRule::Prefix("/v1".into()), methods: vec![], models: vec![] }],
+        matches: vec![Match {
+            path: PathRule::Prefix("/v1".into()),
+            methods: vec![],
+            models: vec![],
+            headers: Vec::new(),
+        }],
         backends: vec![backend],
-        timeouts: Timeouts { first_byte_ms: 1, idle_ms: 1 },
+        timeouts: Timeouts { first_byte_ms: 1, idle_ms: 1, ..Default::default() },
         body_max: 1,
+        policy: Policy::default(),
         ready: true,
     };
     Snapshot { routes: vec![route], tenants: vec![] }

@@ -12,8 +12,8 @@ use fake_api::FakeApi;
 const BOUND: Duration = Duration::from_secs(20);
 
 fn tenant(name: &str, digest: &str) -> Tenant {
-    let keys = vec![KeyDigest { name: "ci".into(), sha256: digest.repeat(32) }];
-    Tenant { id: ObjectId::new("team-a", name), suspended: false, requests: None, keys }
+    let keys = vec![KeyDigest { name: "ci".into(), sha256: digest.repeat(32), not_after: None }];
+    Tenant { id: ObjectId::new("team-a", name), suspended: false, cut: false, requests: None, keys }
 }
 
 fn set(tenants: &[(&str, &str)]) -> Snapshot {

@@ -3,7 +3,8 @@ use crate::proxy::headers::{add_limits, add_request_id, add_retry, to_client, to
 use crate::table::Table;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use relay_snapshot::{
-    Backend, Credential, KeyDigest, Match, ObjectId, PathRule, Provider, Route, SecretText, Snapshot, Tenant, Timeouts,
+    Backend, Credential, KeyDigest, Match, ObjectId, PathRule, Policy, Provider, Route, SecretText, Snapshot, Tenant,
+    Timeouts,
 };
 use std::time::Duration;
 
@@ -34,20 +35,27 @@ fn sent(given: &[(&'static str, &'static str)], credential: Option<(&str, &str)>
         id: id.clone(),
         created: 0,
         tenants: vec![id.clone()],
-        matches: vec![Match { path: PathRule::Prefix("/".into()), methods: vec![], models: vec![] }],
-        backends: vec![Backend {
-            name: "b".into(),
-            provider: Provider::Custom,
-            url: "http://up.example:81/x".into(),
-            credential,
+        matches: vec![Match {
+            path: PathRule::Prefix("/".into()),
+            methods: vec![],
+            models: vec![],
+            headers: Vec::new(),
         }],
-        timeouts: Timeouts { first_byte_ms: 0, idle_ms: 0 },
+        backends: vec![Backend { credential, ..Backend::new("b", Provider::Custom, "http://up.example:81/x") }],
+        timeouts: Timeouts { first_byte_ms: 0, idle_ms: 0, ..Default::default() },
         body_max: 1,
+        policy: Policy::default(),
         ready: true,
     };
     // The digest of "k".
     let sha256 = "8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a".to_owned();
-    let tenant = Tenant { id, suspended: false, requests: None, keys: vec![KeyDigest { name: "k".into(), sha256 }] };
+    let tenant = Tenant {
+        id,
+        suspended: false,
+        cut: false,
+        requests: None,
+        keys: vec![KeyDigest { name: "k".into(), sha256, not_after: None }],
+    };
     let table = Table::new(&Snapshot { routes: vec![route], tenants: vec![tenant] }, "r");
     let caller = table.caller(b"k").unwrap();
     let crate::table::Found::Route(route) =

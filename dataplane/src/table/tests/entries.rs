@@ -21,8 +21,8 @@ fn root() -> Route {
 #[test]
 fn a_caller_is_known_by_the_digest_of_its_key_alone() {
     let mut two_keys = tenant("a");
-    two_keys.keys.push(KeyDigest { name: "new".into(), sha256: digest_of("another") });
-    two_keys.keys.push(KeyDigest { name: "broken".into(), sha256: "xyz".into() });
+    two_keys.keys.push(KeyDigest { name: "new".into(), sha256: digest_of("another"), not_after: None });
+    two_keys.keys.push(KeyDigest { name: "broken".into(), sha256: "xyz".into(), not_after: None });
     let table = Table::new(&Snapshot { routes: vec![], tenants: vec![two_keys, tenant("b")] }, "abc");
     assert_eq!(&*table.revision, "abc");
     for (key, label) in [
@@ -118,7 +118,9 @@ fn what_can_not_be_sent_makes_the_whole_route_unready() {
 
 #[test]
 fn no_time_is_no_bound() {
-    let timed = |first_byte_ms, idle_ms| entry(Route { timeouts: Timeouts { first_byte_ms, idle_ms }, ..root() });
+    let timed = |first_byte_ms, idle_ms| {
+        entry(Route { timeouts: Timeouts { first_byte_ms, idle_ms, ..Default::default() }, ..root() })
+    };
     let entry = timed(0, 0);
     assert_eq!((entry.first_byte, entry.idle), (None, None));
     let entry = timed(1500, 1);

@@ -1,5 +1,5 @@
 use super::*;
-use relay_snapshot::{KeyDigest, Match, ObjectId, PathRule, Route, Tenant, Timeouts};
+use relay_snapshot::{KeyDigest, Match, ObjectId, PathRule, Policy, Route, Tenant, Timeouts};
 
 /// Names whose objects live in shard 0.
 fn names(count: usize) -> Vec<ObjectId> {
@@ -9,19 +9,20 @@ fn names(count: usize) -> Vec<ObjectId> {
 
 fn tenant(id: &ObjectId, keys: usize) -> Tenant {
     let key = |number| KeyDigest { name: format!("k{number:05}"), sha256: "ab".repeat(32) };
-    Tenant { id: id.clone(), suspended: false, requests: None, keys: (0..keys).map(key).collect() }
+    Tenant { id: id.clone(), suspended: false, cut: false, requests: None, keys: (0..keys).map(key).collect() }
 }
 
 fn route(id: &ObjectId, path: usize, tenants: &[&ObjectId]) -> Route {
-    let rule = Match { path: PathRule::Exact("/".repeat(path)), methods: vec![], models: vec![] };
+    let rule = Match { path: PathRule::Exact("/".repeat(path)), methods: vec![], models: vec![], headers: Vec::new() };
     Route {
         id: id.clone(),
         created: 0,
         tenants: tenants.iter().map(|id| (*id).clone()).collect(),
         matches: vec![rule],
         backends: vec![],
-        timeouts: Timeouts { first_byte_ms: 1, idle_ms: 1 },
+        timeouts: Timeouts { first_byte_ms: 1, idle_ms: 1, ..Default::default() },
         body_max: 1,
+        policy: Policy::default(),
         ready: true,
     }
 }

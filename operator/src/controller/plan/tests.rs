@@ -5,7 +5,7 @@ use relay_snapshot::shards::{shard_of, split};
 use relay_snapshot::{KeyDigest, ObjectId, Snapshot, Tenant};
 
 fn prepared(tenants: &[(&str, bool)]) -> Prepared {
-    let key = KeyDigest { name: "k".into(), sha256: "ab".repeat(32) };
+    let key = KeyDigest { name: "k".into(), sha256: "ab".repeat(32), not_after: None };
     let tenant = |(name, suspended): &(&str, bool)| Tenant {
         id: ObjectId::new("ns", *name),
         suspended: *suspended,
