@@ -11,7 +11,7 @@ fn digest_of(key: &str) -> String {
 }
 
 fn tenant(name: &str) -> Tenant {
-    let keys = vec![KeyDigest { name: "k".into(), sha256: digest_of(&format!("key-of-{name}")) }];
+    let keys = vec![KeyDigest { name: "k".into(), sha256: digest_of(&format!("key-of-{name}")), not_after: None }];
     Tenant { id: ObjectId::new("team", name), suspended: false, cut: false, requests: None, keys }
 }
 

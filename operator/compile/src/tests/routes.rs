@@ -110,7 +110,7 @@ fn methods_and_models_are_sets_in_one_order() {
         ModelPattern::Prefix("gpt-4".into()),
     ];
     let methods = vec!["GET".to_owned(), "POST".to_owned()];
-    assert_eq!(one, [Match { path: PathRule::Prefix("/".into()), methods, models }]);
+    assert_eq!(one, [Match { path: PathRule::Prefix("/".into()), methods, models, headers: vec![] }]);
 }
 
 #[test]

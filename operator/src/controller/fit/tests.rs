@@ -8,7 +8,7 @@ fn names(count: usize) -> Vec<ObjectId> {
 }
 
 fn tenant(id: &ObjectId, keys: usize) -> Tenant {
-    let key = |number| KeyDigest { name: format!("k{number:05}"), sha256: "ab".repeat(32) };
+    let key = |number| KeyDigest { name: format!("k{number:05}"), sha256: "ab".repeat(32), not_after: None };
     Tenant { id: id.clone(), suspended: false, cut: false, requests: None, keys: (0..keys).map(key).collect() }
 }
 

@@ -9,6 +9,7 @@ fn prepared(tenants: &[(&str, bool)]) -> Prepared {
     let tenant = |(name, suspended): &(&str, bool)| Tenant {
         id: ObjectId::new("ns", *name),
         suspended: *suspended,
+        cut: false,
         requests: None,
         keys: vec![key.clone()],
     };
