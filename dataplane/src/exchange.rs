@@ -63,6 +63,8 @@ pub struct Exchange {
     pub provider: Option<Provider>,
     /// Name of the backend.
     pub backend: Option<String>,
+    /// Requests that were sent to backends.
+    pub attempts: u32,
     /// What the answer carries.
     pub kind: Kind,
     /// Status code that the client was sent.
@@ -89,6 +91,7 @@ impl Exchange {
             route: None,
             provider: None,
             backend: None,
+            attempts: 0,
             kind: Kind::default(),
             code: None,
             reason: None,
@@ -96,6 +99,11 @@ impl Exchange {
             bytes_out: 0,
             chunks: 0,
         }
+    }
+
+    /// When it began.
+    pub fn started(&self) -> Instant {
+        self.started
     }
 
     /// A piece of the answer's body is on its way to the client.
@@ -167,6 +175,7 @@ impl Exchange {
             first_byte_ms = self.first_byte.map(millis),
             chunks = self.chunks,
             bytes_out = self.bytes_out,
+            attempts = self.attempts,
         );
     }
 }

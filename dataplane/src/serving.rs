@@ -32,9 +32,10 @@ impl Serving {
         self.table.load_full()
     }
 
-    /// Serves `table` from now on, and then tells so.
+    /// Serves `table` from now on, with the health and turns of the backends that it knows already, and then tells so.
     pub fn swap(&self, table: Table, sequence: u64) {
         let revision = Revision { revision: table.revision.to_string(), sequence };
+        table.carry_over(&self.table());
         self.table.store(Arc::new(table));
         self.revision.send_replace(revision);
     }

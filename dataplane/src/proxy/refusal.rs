@@ -49,6 +49,7 @@ impl Refusal {
             Reason::RequestsLimited => StreamEnd::LimitReached,
             Reason::Draining => StreamEnd::Drained,
             Reason::FirstByteTimeout => StreamEnd::FirstByteTimeout,
+            Reason::TotalTimeout => StreamEnd::TotalTimeout,
             Reason::UpstreamConnect | Reason::UpstreamReset | Reason::UpstreamProtocol => StreamEnd::UpstreamError,
             _ => StreamEnd::Refused,
         }

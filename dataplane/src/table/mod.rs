@@ -21,6 +21,8 @@ pub type Digest = [u8; 32];
 pub struct Table {
     /// Digest of its content, 12 hex digits; empty before the first.
     pub revision: Arc<str>,
+    /// All routes, also those that serve no tenant.
+    routes: Vec<Arc<RouteEntry>>,
     keys: HashMap<Digest, Arc<TenantEntry>>,
 }
 
@@ -36,11 +38,13 @@ impl Table {
     /// Builds the table of a snapshot.
     pub fn new(snapshot: &Snapshot, revision: &str) -> Self {
         let mut per_tenant: HashMap<&ObjectId, Vec<Arc<RouteEntry>>> = HashMap::new();
+        let mut routes = Vec::with_capacity(snapshot.routes.len());
         for route in &snapshot.routes {
             let entry = Arc::new(RouteEntry::new(route));
             for tenant in &route.tenants {
                 per_tenant.entry(tenant).or_default().push(Arc::clone(&entry));
             }
+            routes.push(entry);
         }
         let mut keys = HashMap::new();
         for tenant in &snapshot.tenants {
@@ -50,7 +54,23 @@ impl Table {
                 keys.entry(digest).or_insert_with(|| Arc::clone(&entry));
             }
         }
-        Self { revision: revision.into(), keys }
+        Self { revision: revision.into(), routes, keys }
+    }
+
+    /// All routes, in the order of their names.
+    pub fn routes(&self) -> &[Arc<RouteEntry>] {
+        &self.routes
+    }
+
+    /// Takes over what `before` knows of the backends that both name: their turn, their health, what is left of the retries. Only before the table
+    /// is served.
+    pub fn carry_over(&self, before: &Self) {
+        let known: HashMap<&str, &Arc<RouteEntry>> = before.routes.iter().map(|route| (&*route.label, route)).collect();
+        for route in &self.routes {
+            if let Some(before) = known.get(&*route.label) {
+                route.carry_over(before);
+            }
+        }
     }
 
     /// Whose key this is. Only the SHA-256 of the text is ever compared: how long that takes tells of the digest, which nobody can steer towards a

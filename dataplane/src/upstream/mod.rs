@@ -8,11 +8,15 @@ mod connection;
 mod connector;
 mod gate;
 mod pool;
+mod room;
 #[cfg(test)]
 mod tests;
+mod upload;
 
-pub use body::{Answer, RequestBody, RequestBodyError, discard};
+pub use body::{Answer, RequestBodyError, discard};
 pub use connector::{Connector, ConnectorOptions, HostOverride};
+pub use room::Room;
+pub use upload::{KEPT_MAX, RequestBody, Splice, Upload, Waits};
 
 use crate::reason::Reason;
 use crate::table::Origin;
