@@ -29,7 +29,10 @@ pub const TABLE: &[(&str, &str)] = &[
         "Milliseconds from the request to the first byte of the answer's body: time to first token, to first audio.",
     ),
     ("relay_retries_total", "Further attempts at a request before its first byte, by why."),
-    ("relay_upstream_healthy", "1 for a backend that takes requests, 0 for one that failed too often and is only probed."),
+    (
+        "relay_upstream_healthy",
+        "1 for a backend that takes requests, 0 for one that failed too often and is only probed.",
+    ),
     ("relay_limit_decisions_total", "Decisions of limits, by whether Redis or the proxy alone decided."),
     ("relay_config_revision_info", "1 for the revision that this proxy serves."),
     ("relay_config_reloads_total", "Configurations received, by what became of them."),

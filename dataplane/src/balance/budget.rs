@@ -6,9 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 /// Requests and retries of so many seconds are counted, as Finagle and Linkerd do.
-pub const WINDOW_SECONDS: usize = 10;
+pub(super) const WINDOW_SECONDS: usize = 10;
 /// So many retries in a window are free, so that a route with few requests has any: one a second.
-pub const FREE: u64 = 10;
+pub(super) const FREE: u64 = 10;
 
 /// Retries in any ten seconds: at most [`FREE`] and a share of the requests in the same time. When a provider fails as a whole, the relay adds no
 /// more than that to its load.

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// So many failures in a row, and a backend is passed over.
-pub const FAILURES: u32 = 5;
+pub(super) const FAILURES: u32 = 5;
 /// How long it is passed over the first time. Twice as long after each probe that fails.
-pub const EJECTION: Duration = Duration::from_secs(5);
+pub(super) const EJECTION: Duration = Duration::from_secs(5);
 /// The longest time between two probes, jitter not counted.
-pub const EJECTION_MAX: Duration = Duration::from_mins(5);
+pub(super) const EJECTION_MAX: Duration = Duration::from_mins(5);
 /// A fifth is added at most, at random, so that the probes of many proxies do not meet.
 const JITTER: f64 = 0.2;
 

@@ -101,7 +101,7 @@ impl Proxy {
             return Err(refuse(Reason::RouteNotReady, message));
         }
         *admission = self.admit(tenant, route, family).await?;
-        self.attempt(route, head, body, exchange, family).await
+        self.attempt(route, None, head, body, exchange, family).await
     }
 
     async fn admit(

@@ -53,11 +53,7 @@ impl Peeked {
     }
 
     /// The top-level `model` of a JSON body. Reads to the end of the object, but no more than `max` bytes and no longer than 30 s; keeps what it read.
-    pub(super) async fn find_model(
-        &mut self,
-        headers: &HeaderMap,
-        max: u64,
-    ) -> Result<&Model, RequestBodyError> {
+    pub(super) async fn find_model(&mut self, headers: &HeaderMap, max: u64) -> Result<&Model, RequestBodyError> {
         if self.model.is_none() && is_json(headers) {
             if declared_length(headers).is_some_and(|length| length > max) {
                 return Err(RequestBodyError::TooLarge);

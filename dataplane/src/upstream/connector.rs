@@ -1,8 +1,7 @@
 //! Opens connections: DNS, TCP with Happy Eyeballs, TLS.
 
-use super::UpstreamError;
 use super::connection::Connection;
-use crate::table::Origin;
+use super::{Target, UpstreamError};
 use futures::future::BoxFuture;
 use http::Uri;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
@@ -76,7 +75,8 @@ impl Connector {
         Self { inner }
     }
 
-    pub(super) async fn connect(&self, origin: &Origin) -> Result<Connection, UpstreamError> {
+    pub(super) async fn connect(&self, target: &Target) -> Result<Connection, UpstreamError> {
+        let origin = &target.origin;
         let failed = |message: String| UpstreamError::Connect { origin: origin.clone(), message };
         let uri = Uri::builder()
             .scheme(origin.scheme.clone())

@@ -6,6 +6,7 @@
 mod body;
 mod connection;
 mod connector;
+mod destinations;
 mod gate;
 mod pool;
 mod room;
@@ -15,6 +16,7 @@ mod upload;
 
 pub use body::{Answer, RequestBodyError, discard};
 pub use connector::{Connector, ConnectorOptions, HostOverride};
+pub use destinations::AddressClass;
 pub use room::Room;
 pub use upload::{KEPT_MAX, RequestBody, Splice, Upload, Waits};
 
@@ -25,7 +27,20 @@ use http::{Request, Response};
 use pool::Pool;
 use std::error::Error;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Where a request goes, and how its connection is made.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Scheme, host and port.
+    pub origin: Origin,
+    /// Certificates (PEM) that sign the upstream's, instead of the system's roots.
+    pub ca: Option<Arc<str>>,
+    /// For DNS, TCP and TLS together; `None`: without bound.
+    pub connect: Option<Duration>,
+}
 
 /// Why an upstream did not give an answer, or not the whole of it.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +52,14 @@ pub enum UpstreamError {
         origin: Origin,
         /// What the system said.
         message: String,
+    },
+    /// The destination is one that the operator of the relay does not allow. Nothing was sent.
+    #[error("{address} is not allowed as a destination ({class}); --allow-cidr {address} would allow it")]
+    Refused {
+        /// The address that the host has.
+        address: IpAddr,
+        /// What it is.
+        class: AddressClass,
     },
     /// The connection broke.
     #[error("the upstream closed the connection")]
@@ -50,7 +73,7 @@ impl UpstreamError {
     /// The reason that users read.
     pub const fn reason(&self) -> Reason {
         match self {
-            Self::Connect { .. } => Reason::UpstreamConnect,
+            Self::Connect { .. } | Self::Refused { .. } => Reason::UpstreamConnect,
             Self::Reset => Reason::UpstreamReset,
             Self::Protocol => Reason::UpstreamProtocol,
         }
@@ -94,7 +117,8 @@ impl Upstreams {
     ///
     /// The request is in origin form and has its `host` header. A pooled connection that the upstream closed meanwhile is not an error: the request
     /// goes out on the next one, as long as nothing of it was sent.
-    pub async fn send(&self, origin: &Origin, request: Request<RequestBody>) -> Result<Response<Answer>, Failed> {
+    pub async fn send(&self, target: &Target, request: Request<RequestBody>) -> Result<Response<Answer>, Failed> {
+        let origin = &target.origin;
         let mut request = Box::new(request);
         while let Some(connection) = self.pool.take(origin) {
             match connection.send(*request).await {
@@ -103,7 +127,7 @@ impl Upstreams {
                 Err(failed) => return Err(failed),
             }
         }
-        let connection = match self.connector.connect(origin).await {
+        let connection = match self.connector.connect(target).await {
             Ok(connection) => connection,
             Err(error) => return Err(Failed { error, unsent: Some(request) }),
         };

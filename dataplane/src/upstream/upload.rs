@@ -250,7 +250,9 @@ impl Body for RequestBody {
         this.next += 1;
         let Some(Splice { range, with }) = this.splice.take() else { return Poll::Ready(Some(Ok(Frame::data(piece)))) };
         let (front, back) = (piece.get(..range.start), piece.get(range.end..));
-        let (Some(front), Some(back)) = (front, back) else { return Poll::Ready(Some(Err(RequestBodyError::Malformed))) };
+        let (Some(front), Some(back)) = (front, back) else {
+            return Poll::Ready(Some(Err(RequestBodyError::Malformed)));
+        };
         let parts = [piece.slice_ref(front), with, piece.slice_ref(back)];
         this.cut.extend(parts.into_iter().filter(|part| !part.is_empty()));
         Poll::Ready(this.cut.pop_front().map(|part| Ok(Frame::data(part))))

@@ -72,7 +72,9 @@ impl<'a> Course<'a> {
         }
         let backend = self.route.backends.get(index).map(|backend| backend.name.as_str());
         match sign {
-            Sign::Ill => tracing::warn!(route = %self.route.label, backend, "backend failed too often and is passed over"),
+            Sign::Ill => {
+                tracing::warn!(route = %self.route.label, backend, "backend failed too often and is passed over")
+            }
             Sign::Well => tracing::info!(route = %self.route.label, backend, "backend answers again"),
         }
     }

@@ -82,7 +82,12 @@ impl Proxy {
     }
 
     /// Whether and where the request goes once more, and after which pause; `None`: what came is for the client. Tells the backend's health.
-    fn further(&self, call: &Call<'_>, course: &mut Course<'_>, tried: &Tried) -> Option<(crate::balance::Pick, Duration)> {
+    fn further(
+        &self,
+        call: &Call<'_>,
+        course: &mut Course<'_>,
+        tried: &Tried,
+    ) -> Option<(crate::balance::Pick, Duration)> {
         let retries = &call.route.policy.retries;
         let cause = verdict::cause(&tried.outcome, &call.head.method, &retries.statuses);
         let complaint: Option<Complaint> = None;
