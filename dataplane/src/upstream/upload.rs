@@ -174,11 +174,11 @@ impl Source {
             };
             self.waits = Waits::Upstream(Instant::now());
             // Trailers of a request are dropped: no provider reads them, and they are a way to smuggle.
-            let bytes = frame.transpose()?.and_then(|frame| frame.into_data().ok());
-            let is_over = self.rest.as_ref().is_none_or(Body::is_end_stream);
-            if is_over {
+            let frame = frame.transpose()?;
+            if frame.is_none() || self.rest.as_ref().is_none_or(Body::is_end_stream) {
                 self.rest = None;
             }
+            let bytes = frame.and_then(|frame| frame.into_data().ok());
             if let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) {
                 self.keep(bytes);
                 break;
