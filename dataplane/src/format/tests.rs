@@ -1,4 +1,4 @@
-use super::{Family, Format, Seen};
+use super::{Family, Format, Observer};
 use crate::reason::Reason;
 use relay_snapshot::Provider;
 use serde_json::Value;
@@ -31,7 +31,7 @@ const REASONS: [Reason; 23] = [
 
 #[test]
 fn the_format_goes_by_provider_and_path() {
-    use Format::{AnthropicMessages, AzureSpeech, Opaque, OpenAIChat, OpenAISpeech};
+    use Format::{AnthropicMessages, AzureSpeech, Opaque, OpenAIChat, OpenAIResponses, OpenAISpeech};
     for (provider, path, format) in [
         (Provider::OpenAI, "/v1/chat/completions", OpenAIChat),
         (Provider::SiliconFlow, "/v1/chat/completions", OpenAIChat),
@@ -46,20 +46,20 @@ fn the_format_goes_by_provider_and_path() {
         (Provider::Anthropic, "/v1/messages/count_tokens", Opaque),
         (Provider::Anthropic, "/v1/messages/batches", Opaque),
         (Provider::AzureSpeech, "/cognitiveservices/v1", AzureSpeech),
-        (Provider::OpenAI, "/v1/responses", Opaque),
+        (Provider::OpenAI, "/v1/responses", OpenAIResponses),
         (Provider::OpenAI, "/v1/models", Opaque),
         (Provider::OpenAI, "/", Opaque),
     ] {
-        assert_eq!(Format::of(provider, path), format, "{provider:?} {path}");
+        assert_eq!(Format::of(provider, path, None), format, "{provider:?} {path}");
         assert_eq!(format.wants_identity(), format != Opaque);
-        assert_eq!(format.has_terminal(), matches!(format, OpenAIChat | AnthropicMessages));
+        assert_eq!(format.has_terminal(), !matches!(format, AzureSpeech | Opaque));
     }
 }
 
 fn seen(format: Format, events: &str) -> (bool, bool) {
-    let mut seen = Seen::default();
-    format.scan(events.as_bytes(), &mut seen);
-    (seen.terminal, seen.error)
+    let mut observer = Observer::new(format);
+    observer.push(events.as_bytes(), true);
+    (observer.seen().terminal, observer.seen().error)
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn messages_end_with_message_stop_and_fail_with_an_error_event() {
 
 #[test]
 fn formats_that_are_not_looked_into_tell_nothing() {
-    for format in [Format::Opaque, Format::OpenAISpeech, Format::AzureSpeech] {
+    for format in [Format::Opaque, Format::ElevenLabsSpeech, Format::AzureSpeech] {
         assert_eq!(seen(format, "data: [DONE]\n\nevent: error\n\ndata: {\"error\":{}}\n\n"), (false, false));
         assert!(format.failure_event(Reason::UpstreamReset, "m", "r").is_none());
         assert!(!format.ends_in(b"data: [DONE]"));
@@ -172,6 +172,7 @@ fn bodies_of_errors_have_the_shape_of_their_family() {
         let error = &body["error"];
         assert_eq!((&error["message"], &error["code"]), (&"m".into(), &reason.name().into()));
         let kind = match reason.status().as_u16() {
+            408 => "timeout",
             429 => "requests",
             400..=499 => "invalid_request_error",
             _ => "server_error",
