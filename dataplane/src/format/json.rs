@@ -55,12 +55,12 @@ pub(super) fn is_whole(text: &[u8]) -> bool {
     text.starts_with(b"{") && nested_end(text) == Some(text.len())
 }
 
-/// Whether the quoted word that `finder` looks for stands anywhere as a value, or as a key whose value passes `test`; the value is given from its
-/// first byte to the end of `text`. Inside a string the quotes would be escaped, so text that a model made is not found.
-pub(super) fn stands(finder: &Finder<'_>, text: &[u8], test: impl Fn(&[u8]) -> bool) -> bool {
-    finder.find_iter(text).any(|at| match behind_colon(text, at + finder.needle().len()) {
+/// Whether the quoted word that `finder` looks for stands anywhere as a value, or as a key that `passes` by its value; the value is given from its
+/// first byte to the end of `json`. Inside a string the quotes would be escaped, so text that a model made is not found.
+pub(super) fn stands(finder: &Finder<'_>, json: &[u8], passes: impl Fn(&[u8]) -> bool) -> bool {
+    finder.find_iter(json).any(|at| match behind_colon(json, at + finder.needle().len()) {
         None => true,
-        Some(value) => test(value),
+        Some(value) => passes(value),
     })
 }
 

@@ -62,13 +62,14 @@ fn is_marked(chunk: &[u8]) -> bool {
 }
 
 fn read_chunk(reading: &mut Reading, chunk: &[u8]) {
-    let mut error = false;
+    let (mut error, mut is_chunk) = (false, false);
     for (key, value) in json::members(chunk) {
         match key {
             b"error" => error |= json::is_something(value),
             // Flat errors, of Mistral and older vLLM.
             b"object" => error |= json::text(value) == b"error",
             b"choices" => {
+                is_chunk = true;
                 for choice in json::elements(value) {
                     error |= read_choice(reading, choice);
                 }
@@ -83,6 +84,8 @@ fn read_chunk(reading: &mut Reading, chunk: &[u8]) {
         }
     }
     reading.seen.error |= error;
+    // What it is, is not known: it may be shown.
+    reading.seen.content |= !is_chunk && !error;
 }
 
 /// Whether the choice says that it failed.

@@ -3,13 +3,14 @@
 use super::family::Family;
 use super::framing::Framing;
 use super::units::Unit;
-use super::usage::Usage;
+use super::usage::{Parts, Usage};
 use crate::reason::Reason;
 use bytes::Bytes;
 use relay_snapshot::{Provider, WireFormat};
 
 /// A wire format's answers to everything that the relay asks of one.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an answer of its own; they are constants")]
 pub(super) struct Rules {
     /// Its name in a route's `format`.
     pub(super) name: WireFormat,
@@ -48,6 +49,7 @@ pub(super) struct Failure<'a> {
 
 /// What the units of a stream told so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "any of them may go by without the others")]
 pub struct Seen {
     /// The format's own end went by. What comes after it is not missed.
     pub terminal: bool,
@@ -72,9 +74,8 @@ pub(super) struct Reading {
     native: bool,
     /// The last number of an event.
     pub(super) sequence: Option<u64>,
-    /// Tokens of the input and the output without the part that a format counts apart, from or to a cache or for thoughts.
-    pub(super) plain_input: Option<u64>,
-    pub(super) plain_output: Option<u64>,
+    /// Counts of which a format's usage is the sum.
+    pub(super) parts: Parts,
 }
 
 impl Reading {

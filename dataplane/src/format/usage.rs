@@ -62,35 +62,52 @@ impl Usage {
     }
 }
 
+/// Counts of which a format's usage is the sum, each as it last came.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Parts {
+    /// Input without what the format counts apart.
+    input: Option<u64>,
+    /// Output without what the format counts apart.
+    output: Option<u64>,
+    /// What tools put into the prompt.
+    tools: Option<u64>,
+}
+
+/// Unknown only where all parts are.
+fn sum<const N: usize>(parts: [Option<u64>; N]) -> Option<u64> {
+    parts.into_iter().flatten().reduce(u64::saturating_add)
+}
+
 impl Reading {
-    /// A `usage` object of Anthropic, whose `input_tokens` leave out what the cache gave or took.
+    /// A `usage` object of Anthropic, whose `input_tokens` leave out what came from a cache and what was written to one.
     pub(super) fn read_anthropic(&mut self, usage: &[u8]) {
-        let known = &mut self.seen.usage;
+        let (known, parts) = (&mut self.seen.usage, &mut self.parts);
         for (key, value) in json::members(usage) {
             match key {
-                b"input_tokens" => set(&mut self.plain_input, value),
+                b"input_tokens" => set(&mut parts.input, value),
                 b"cache_read_input_tokens" => set(&mut known.cached, value),
                 b"cache_creation_input_tokens" => set(&mut known.cache_written, value),
                 b"output_tokens" => set(&mut known.output, value),
                 _ => {}
             }
         }
-        let cache = known.cached.unwrap_or(0).saturating_add(known.cache_written.unwrap_or(0));
-        known.input = self.plain_input.map(|plain| plain.saturating_add(cache));
+        known.input = sum([parts.input, known.cached, known.cache_written]);
     }
 
-    /// A `usageMetadata` object of Gemini, whose `candidatesTokenCount` leaves out thoughts.
+    /// A `usageMetadata` object of Gemini, whose `candidatesTokenCount` leaves out thoughts (seen: the total is the sum of all four).
     pub(super) fn read_gemini(&mut self, usage: &[u8]) {
-        let known = &mut self.seen.usage;
+        let (known, parts) = (&mut self.seen.usage, &mut self.parts);
         for (key, value) in json::members(usage) {
             match key {
-                b"promptTokenCount" => set(&mut known.input, value),
-                b"candidatesTokenCount" => set(&mut self.plain_output, value),
-                b"cachedContentTokenCount" => set(&mut known.cached, value),
+                b"promptTokenCount" => set(&mut parts.input, value),
+                b"toolUsePromptTokenCount" => set(&mut parts.tools, value),
+                b"candidatesTokenCount" => set(&mut parts.output, value),
                 b"thoughtsTokenCount" => set(&mut known.reasoning, value),
+                b"cachedContentTokenCount" => set(&mut known.cached, value),
                 _ => {}
             }
         }
-        known.output = self.plain_output.map(|plain| plain.saturating_add(known.reasoning.unwrap_or(0)));
+        known.input = sum([parts.input, parts.tools]);
+        known.output = sum([parts.output, known.reasoning]);
     }
 }
