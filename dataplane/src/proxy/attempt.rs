@@ -76,7 +76,7 @@ impl Proxy {
         exchange: &mut Exchange,
     ) -> Result<(Response<Answer>, Format), (Failure, Option<RequestBody>)> {
         let path = head.uri.path();
-        let format = Format::of(backend.provider, path);
+        let format = Format::of(backend.provider, path, route.policy.format);
         let Some(uri) = upstream_uri(backend, &head.uri) else {
             return Err((Failure::Request("the path can't be sent on"), None));
         };
