@@ -1,17 +1,14 @@
 //! The answer's body, and what becomes of a request's that nobody wants.
 
-use super::connection::{Closed, Connection};
-use super::pool::Pool;
+use super::source::Source;
 use super::{UpstreamError, breaks_http};
-use crate::table::Origin;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -66,59 +63,24 @@ pub fn discard(mut body: Incoming) {
     }));
 }
 
-/// The answer's body, with the connection that brings it. At its end the connection goes back to the pool; dropped before, the connection is
-/// closed, which cancels the upstream.
+/// The answer's body, with the connection that brings it. At its end the connection may serve again; dropped before, the upstream is cancelled.
 pub struct Answer {
-    body: Incoming,
-    connection: Option<Connection>,
-    origin: Origin,
-    pool: Arc<Pool>,
+    source: Source,
     /// Read already, and not yet given on.
     first: Option<Frame<Bytes>>,
 }
 
 impl Answer {
-    pub(super) fn new(body: Incoming, connection: Connection, origin: Origin, pool: Arc<Pool>) -> Self {
-        Self { body, connection: Some(connection), origin, pool, first: None }
+    pub(super) fn new(source: Source) -> Self {
+        Self { source, first: None }
     }
 
     /// Waits until the first piece of the body is there, which stays in the body, or its end, or its failure. Cancel-safe.
     pub async fn wait_for_first(&mut self) -> Result<(), UpstreamError> {
         if self.first.is_none() && !self.is_end_stream() {
-            self.first = poll_fn(|cx| self.poll_upstream(cx)).await.transpose()?;
+            self.first = poll_fn(|cx| self.source.poll_frame(cx)).await.transpose()?;
         }
         Ok(())
-    }
-
-    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        let body = &mut self.body;
-        let polled = match &mut self.connection {
-            None => return Poll::Ready(None),
-            Some(connection) => ready!(connection.drive(cx, |cx| Pin::new(&mut *body).poll_frame(cx))),
-        };
-        Poll::Ready(match polled {
-            Ok(Some(Ok(frame))) => Some(Ok(frame)),
-            Ok(None) => {
-                self.give_back();
-                None
-            }
-            Ok(Some(Err(error))) => {
-                self.connection = None;
-                Some(Err(error.into()))
-            }
-            Err(Closed) => {
-                self.connection = None;
-                Some(Err(UpstreamError::Reset))
-            }
-        })
-    }
-
-    fn give_back(&mut self) {
-        if let Some(mut connection) = self.connection.take()
-            && connection.is_reusable()
-        {
-            self.pool.put(&self.origin, connection);
-        }
     }
 }
 
@@ -129,24 +91,15 @@ impl Body for Answer {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         match self.first.take() {
             Some(first) => Poll::Ready(Some(Ok(first))),
-            None => self.poll_upstream(cx),
+            None => self.source.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.body.is_end_stream()
+        self.first.is_none() && self.source.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.first.is_none() { self.body.size_hint() } else { SizeHint::default() }
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        // A body of known length is dropped after its last byte and never polled to its end.
-        if self.body.is_end_stream() {
-            self.give_back();
-        }
+        if self.first.is_none() { self.source.size_hint() } else { SizeHint::default() }
     }
 }

@@ -86,7 +86,7 @@ impl Upload {
         source.reader += 1;
         let reader = source.reader;
         drop(source);
-        RequestBody { source: Arc::clone(&self.source), reader, next: 0, cut: VecDeque::new(), splice }
+        RequestBody { source: Some(Arc::clone(&self.source)), reader, next: 0, cut: VecDeque::new(), splice }
     }
 
     /// Whether all that was read of it is still there.
@@ -162,6 +162,11 @@ impl Source {
         Poll::Ready(Some(Ok(piece)))
     }
 
+    /// Whether there is no piece with this number, nor will be.
+    fn is_behind_all(&self, number: usize) -> bool {
+        self.rest.is_none() && number >= self.first + self.pieces.len()
+    }
+
     /// Reads one more piece, or to the end.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RequestBodyError>> {
         self.is_held_back = false;
@@ -219,13 +224,32 @@ impl Drop for Source {
 
 /// The request's body of one attempt; never more than the route allows.
 pub struct RequestBody {
-    source: Arc<Mutex<Source>>,
+    /// `None`: nothing more is there, or will come.
+    source: Option<Arc<Mutex<Source>>>,
     reader: u64,
     /// Number of the piece to ask for.
     next: usize,
-    /// Parts of the first piece that was spliced.
+    /// To go out before that piece: parts of one that was spliced, and what was put back.
     cut: VecDeque<Bytes>,
     splice: Option<Splice>,
+}
+
+impl RequestBody {
+    /// Puts back what was taken of it, in its order, to be sent elsewhere.
+    pub(super) fn put_back(&mut self, taken: VecDeque<Bytes>) {
+        for bytes in taken.into_iter().rev() {
+            self.cut.push_front(bytes);
+        }
+    }
+
+    /// The parts of the first piece, some of its bytes exchanged.
+    fn cut_up(&mut self, piece: &Bytes, Splice { range, with }: Splice) -> Result<(), RequestBodyError> {
+        let (front, back) = (piece.get(..range.start), piece.get(range.end..));
+        let (Some(front), Some(back)) = (front, back) else { return Err(RequestBodyError::Malformed) };
+        let parts = [piece.slice_ref(front), with, piece.slice_ref(back)];
+        self.cut.extend(parts.into_iter().filter(|part| !part.is_empty()));
+        Ok(())
+    }
 }
 
 impl Body for RequestBody {
@@ -237,44 +261,38 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let this = &mut *self;
-        if let Some(bytes) = this.cut.pop_front() {
-            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        while this.cut.is_empty() {
+            let Some(shared) = &this.source else { return Poll::Ready(None) };
+            let mut source = lock(shared);
+            let reads_on = this.reader == source.reader;
+            let Some(piece) = ready!(source.poll(this.next, reads_on, cx)) else { return Poll::Ready(None) };
+            this.next += 1;
+            let was_last = source.is_behind_all(this.next);
+            drop(source);
+            if was_last {
+                // What is kept for other attempts must not outlive them with this one.
+                this.source = None;
+            }
+            let piece = piece?;
+            match this.splice.take() {
+                None => return Poll::Ready(Some(Ok(Frame::data(piece)))),
+                Some(splice) => this.cut_up(&piece, splice)?,
+            }
         }
-        let mut source = lock(&this.source);
-        let reads_on = this.reader == source.reader;
-        let piece = match ready!(source.poll(this.next, reads_on, cx)) {
-            None => return Poll::Ready(None),
-            Some(piece) => piece?,
-        };
-        drop(source);
-        this.next += 1;
-        let Some(Splice { range, with }) = this.splice.take() else { return Poll::Ready(Some(Ok(Frame::data(piece)))) };
-        let (front, back) = (piece.get(..range.start), piece.get(range.end..));
-        let (Some(front), Some(back)) = (front, back) else {
-            return Poll::Ready(Some(Err(RequestBodyError::Malformed)));
-        };
-        let parts = [piece.slice_ref(front), with, piece.slice_ref(back)];
-        this.cut.extend(parts.into_iter().filter(|part| !part.is_empty()));
         Poll::Ready(this.cut.pop_front().map(|part| Ok(Frame::data(part))))
     }
 
     fn is_end_stream(&self) -> bool {
-        let source = lock(&self.source);
-        let left = source.pieces.len() + source.first - self.next.min(source.pieces.len() + source.first);
-        self.cut.is_empty() && left == 0 && source.rest.is_none()
+        self.cut.is_empty() && self.source.as_ref().is_none_or(|source| lock(source).is_behind_all(self.next))
     }
 
     fn size_hint(&self) -> SizeHint {
-        let source = lock(&self.source);
-        let rest = match source.rest.as_ref().map(Body::size_hint) {
-            None => 0,
-            Some(hint) => match hint.exact() {
-                Some(rest) => rest,
-                None => return SizeHint::default(),
-            },
-        };
         let len = |bytes: &Bytes| bytes.len() as u64;
         let cut: u64 = self.cut.iter().map(len).sum();
+        let Some(source) = &self.source else { return SizeHint::with_exact(cut) };
+        let source = lock(source);
+        let rest = source.rest.as_ref().map_or(Some(0), |rest| rest.size_hint().exact());
+        let Some(rest) = rest else { return SizeHint::default() };
         let pieces: u64 = source.pieces.iter().skip(self.next.saturating_sub(source.first)).map(len).sum();
         let change = |splice: &Splice| (splice.with.len() as u64, splice.range.len() as u64);
         let (more, less) = self.splice.as_ref().map_or((0, 0), change);

@@ -45,7 +45,7 @@ impl Proxy {
 
     async fn ask_backend(&self, call: &Call<'_>, backend: &BackendEntry) -> Result<Got, Failure> {
         let path = rewrite::path(backend, call.head.uri.path(), call.prefix);
-        let format = Format::of(backend.provider, &path);
+        let format = Format::of(backend.provider, &path, call.route.policy.format);
         let request = request(call, backend, &path, format).ok_or(Failure::Request)?;
         let target = Target { origin: backend.origin.clone(), ca: backend.ca.clone(), connect: call.route.connect };
         let failed = |error| Failure::Upstream { error, unsent: false };
