@@ -30,7 +30,11 @@ pub struct Serving {
 
 impl Default for Serving {
     fn default() -> Self {
-        Self { table: ArcSwap::from_pointee(Table::default()), revision: watch::Sender::default(), cuts: Mutex::default() }
+        Self {
+            table: ArcSwap::from_pointee(Table::default()),
+            revision: watch::Sender::default(),
+            cuts: Mutex::default(),
+        }
     }
 }
 

@@ -78,12 +78,7 @@ impl Drop for Open {
     }
 }
 
-fn serve(
-    builder: &auto::Builder<StreamTasks>,
-    stream: TcpStream,
-    proxy: &Arc<Proxy>,
-    connections: &GracefulShutdown,
-) {
+fn serve(builder: &auto::Builder<StreamTasks>, stream: TcpStream, proxy: &Arc<Proxy>, connections: &GracefulShutdown) {
     let open = Open::new(&proxy.metrics);
     // Without it, small events wait for the client's acknowledgement. A socket that refuses is closed already.
     let _ = stream.set_nodelay(true);

@@ -44,7 +44,9 @@ impl Proxy {
             exchange.provider = Some(backend.provider);
             exchange.backend = Some(backend.name.clone());
             match self.try_backend(route, backend, &head, unsent, exchange).await {
-                Ok((response, format)) => return Ok(Answered { response, format, bounds: Bounds::of(route, exchange) }),
+                Ok((response, format)) => {
+                    return Ok(Answered { response, format, bounds: Bounds::of(route, exchange) });
+                }
                 Err((error, unsent)) => {
                     failure = error;
                     body = unsent;
@@ -76,7 +78,7 @@ impl Proxy {
         exchange: &mut Exchange,
     ) -> Result<(Response<Answer>, Format), (Failure, Option<RequestBody>)> {
         let path = head.uri.path();
-        let format = Format::of(backend.provider, path);
+        let format = Format::of(backend.provider, path, route.policy.format);
         let Some(uri) = upstream_uri(backend, &head.uri) else {
             return Err((Failure::Request("the path can't be sent on"), None));
         };

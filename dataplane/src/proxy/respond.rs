@@ -60,7 +60,9 @@ pub(super) fn relayed(answered: Answered, mut exchange: Exchange, cuts: Cuts) ->
     // The version is that of the client's connection.
     head.version = Version::HTTP_11;
     let source = Guarded::new(body, bounds.idle, bounds.deadline, cuts);
-    let manner = Manner { format, framing, readable, keep_alive: bounds.keep_alive, read_on: bounds.read_on };
+    let is_json = exchange.kind == Kind::Json;
+    let Bounds { keep_alive, read_on, .. } = bounds;
+    let manner = Manner { format, framing, readable, is_json, keep_alive, read_on };
     Response::from_parts(head, AnswerBody::Relayed(Relayed::new(source, manner, exchange)))
 }
 

@@ -1,6 +1,6 @@
 //! How every request ends: one table.
 
-use crate::format::{Format, Framing};
+use crate::format::{Framing, Observer};
 use crate::reason::{Reason, StreamEnd};
 use bytes::Bytes;
 
@@ -27,7 +27,7 @@ impl Stop {
     /// How the stream ends and why, where it had not come to its own end.
     const fn early(self) -> (StreamEnd, Reason) {
         match self {
-            // A clean end raises nothing in any SDK: without its format's end it would pass for the whole (wire.md 0.1).
+            // A clean end raises nothing in any SDK: without its format's end it would pass for the whole.
             Self::End | Self::Protocol => (StreamEnd::UpstreamError, Reason::UpstreamProtocol),
             Self::Reset => (StreamEnd::UpstreamError, Reason::UpstreamReset),
             Self::Idle => (StreamEnd::IdleTimeout, Reason::IdleTimeout),
@@ -52,17 +52,14 @@ impl Stop {
 }
 
 /// Everything that decides how a stream ends.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Stopped<'a> {
     /// What stopped it.
     pub(super) stop: Stop,
     /// How it can be cut; [`Framing::Bytes`] too for what is encoded or has a declared length.
     pub(super) framing: Framing,
-    pub(super) format: Format,
-    /// The format's own end went by.
-    pub(super) terminal: bool,
-    /// The provider said that it failed.
-    pub(super) error: bool,
+    /// What was seen of it, to its last byte.
+    pub(super) observer: &'a Observer,
     /// What went to the client ends between two events or lines.
     pub(super) at_boundary: bool,
     /// What is held of an unfinished event or line.
@@ -94,23 +91,28 @@ impl Stopped<'_> {
     /// |---|---|---|
     /// | can be cut; the provider said that it failed | `UpstreamError` | what is held, a clean end: a second error would hide the first |
     /// | can be cut; its own end went by | `Complete` | what is held, a clean end: an upstream that broke off behind it gave all there was |
-    /// | its framing ended, and its format has no other end | `Complete`, or `UpstreamError` if it is an error | what is held, a clean end |
+    /// | its framing ended, and its format asks for no more | `Complete`, or `UpstreamError` if it is an error | what is held, a clean end |
     /// | can be cut, here, and its format has words for it | by what stopped it | the format's error event, a clean end |
     /// | all others | by what stopped it | a broken framing |
     pub(super) fn ending(self) -> Ending {
-        let is_unit = self.framing != Framing::Bytes;
-        let has_ended = self.stop == Stop::End && !(is_unit && self.format.has_terminal());
-        if has_ended || (is_unit && (self.error || self.terminal)) {
-            let (end, reason) = match self.error {
+        let Self { stop, framing, observer, .. } = self;
+        let can_be_cut = framing != Framing::Bytes;
+        let error = observer.seen().error;
+        let is_over = match can_be_cut {
+            true => error || observer.is_whole(stop == Stop::End),
+            false => stop == Stop::End,
+        };
+        if is_over {
+            let (end, reason) = match error {
                 true => (StreamEnd::UpstreamError, Some(Reason::UpstreamError)),
                 false => (StreamEnd::Complete, None),
             };
             return Ending { end, reason, last: Last::Clean(self.tail) };
         }
-        let (end, reason) = self.stop.early();
-        // Only at a boundary: behind half an event nobody could read it (wire.md 0.4). And clean, since Node loses what an abort follows (0.3).
-        let told = (is_unit && self.at_boundary)
-            .then(|| self.format.failure_event(reason, self.stop.message(), self.request_id))
+        let (end, reason) = stop.early();
+        // Only at a boundary: behind half an event nobody could read it. And clean, since Node loses what an abort follows.
+        let told = (can_be_cut && self.at_boundary)
+            .then(|| observer.failure_event(reason, stop.message(), self.request_id))
             .flatten();
         Ending { end, reason: Some(reason), last: told.map_or(Last::Abort, Last::Clean) }
     }

@@ -1,7 +1,6 @@
 //! Reads an upstream on after its client went away, to learn what the answer cost.
 
 use super::deadline::Deadline;
-use super::ending::Stop;
 use super::guard::Source;
 use super::stream::Stream;
 use crate::reason::StreamEnd;
@@ -32,25 +31,18 @@ pub(super) fn begin_in<B: Source>(places: &'static Semaphore, mut stream: Box<St
     };
     runtime.spawn(async move {
         let _place = place;
-        let reading = Deadline::after(Instant::now(), Some(limit)).within(read(&mut stream));
-        if let Some(Some(stop)) = reading.await {
-            stream.take_tail(stop);
-        }
+        Deadline::after(Instant::now(), Some(limit)).within(read(&mut stream)).await;
+        stream.take_tail();
         stream.finish(StreamEnd::ClientGone, None);
     });
 }
 
-/// What stopped it; `None`: it was too much.
-async fn read<B: Source>(stream: &mut Stream<B>) -> Option<Stop> {
+async fn read<B: Source>(stream: &mut Stream<B>) {
     let mut read = 0;
-    while read < MAX_READ_ON {
-        match poll_fn(|cx| stream.source.poll(cx)).await {
-            Ok(bytes) => {
-                read += bytes.len();
-                stream.pass(bytes);
-            }
-            Err(stop) => return Some(stop),
-        }
+    while read < MAX_READ_ON
+        && let Ok(bytes) = poll_fn(|cx| stream.source.poll(cx)).await
+    {
+        read += bytes.len();
+        stream.pass(bytes);
     }
-    None
 }

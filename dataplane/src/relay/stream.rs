@@ -24,6 +24,8 @@ pub struct Manner {
     pub framing: Framing,
     /// It can be read: it is not encoded.
     pub readable: bool,
+    /// It is one JSON text.
+    pub is_json: bool,
     /// Silence towards the client after which a comment is sent, where the format and the framing take one; `None`: none is sent.
     pub keep_alive: Option<Duration>,
     /// How long the upstream is read on after the client went away; `None`: it is cancelled at once.
@@ -63,7 +65,7 @@ impl<B: Source> Stream<B> {
             source,
             manner,
             splitter: Splitter::new(manner.framing),
-            observer: Observer::new(manner.format),
+            observer: if manner.is_json { Observer::of_json(manner.format) } else { Observer::new(manner.format) },
             exchange,
             keep_alive: manner.keep_alive.filter(|_| takes_comments).map(KeepAlive::new),
             turn: Turn::of_task(),
@@ -159,14 +161,11 @@ impl<B: Source> Stream<B> {
 
     /// Decides the end, once: the upstream's body stopped.
     fn settle(&mut self, stop: Stop) -> Last {
-        let tail = self.take_tail(stop);
-        let seen = self.observer.seen();
+        let tail = self.take_tail();
         let stopped = Stopped {
             stop,
             framing: self.manner.framing,
-            format: self.manner.format,
-            terminal: seen.terminal,
-            error: seen.error,
+            observer: &self.observer,
             at_boundary: self.splitter.is_at_boundary(),
             tail,
             request_id: &self.exchange.request_id,
@@ -181,20 +180,18 @@ impl<B: Source> Stream<B> {
         last
     }
 
-    /// What is held of an unfinished unit, looked at as far as it says something: of one that broke off, clients take nothing but some formats' end.
-    pub(super) fn take_tail(&mut self, stop: Stop) -> Bytes {
+    /// What is held of an unfinished unit. It was the last that is seen of the stream.
+    pub(super) fn take_tail(&mut self) -> Bytes {
         let tail = self.splitter.take_tail();
         if self.manner.readable {
-            let at_boundary = self.splitter.is_at_boundary() || self.manner.framing == Framing::Bytes;
-            let counts = stop == Stop::End || self.manner.format.ends_in(&tail);
-            if at_boundary && counts {
-                self.observer.end(&tail);
-            }
+            self.observer.end(&tail);
         }
         tail
     }
 
+    /// The end is decided.
     pub(super) fn finish(&mut self, end: StreamEnd, reason: Option<Reason>) {
+        self.exchange.usage = self.observer.seen().usage;
         self.exchange.reason = self.exchange.reason.or(reason);
         self.exchange.end(end);
     }

@@ -8,8 +8,8 @@ use relay_snapshot::{
     Backend, Credential, HeaderRule, ModelPattern, ModelRewrite, ObjectId, Policy, Provider, RateLimit, Route, Tenant,
 };
 use std::fmt;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A tenant and its own path space.

@@ -1,28 +1,71 @@
 //! The table of endings, row by row.
 
-use crate::format::{Format, Framing};
+use crate::format::{Format, Framing, Observer};
 use crate::reason::{Reason, StreamEnd};
 use crate::relay::ending::{Ending, Last, Stop, Stopped, of_refusal};
 use bytes::Bytes;
 
-const STOPS: [Stop; 7] =
-    [Stop::End, Stop::Reset, Stop::Protocol, Stop::Idle, Stop::Total, Stop::Drained, Stop::Suspended];
-/// Formats that have an end of their own and words for a failure.
-const EVENTS: [Format; 2] = [Format::OpenAIChat, Format::AnthropicMessages];
-const TAIL: &[u8] = b"data: half";
-
-fn stopped(stop: Stop, framing: Framing, format: Format) -> Stopped<'static> {
-    Stopped {
-        stop,
-        framing,
-        format,
-        terminal: false,
-        error: false,
-        at_boundary: framing != Framing::Bytes,
-        tail: if framing == Framing::Bytes { Bytes::new() } else { Bytes::from_static(TAIL) },
-        request_id: "id-1",
-    }
+/// What a stream of a format looks like.
+struct Words {
+    format: Format,
+    framing: Framing,
+    /// Not the end.
+    content: &'static str,
+    /// Its end.
+    terminal: &'static str,
+    /// The provider's error.
+    error: &'static str,
+    /// An unfinished unit.
+    half: &'static str,
 }
+
+const CHAT: Words = Words {
+    format: Format::OpenAIChat,
+    framing: Framing::Events,
+    content: "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n",
+    terminal: "data: [DONE]\n\n",
+    error: "data: {\"error\":{\"message\":\"m\",\"type\":\"server_error\",\"param\":null,\"code\":null}}\n\n",
+    half: "data: {\"choices\":[{\"index\":0,\"del",
+};
+
+/// Every format that has words for a failure.
+const STREAMS: [Words; 5] = [
+    CHAT,
+    Words {
+        format: Format::OpenAIResponses,
+        framing: Framing::Events,
+        content: "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":4,\"response\":{}}\n\n",
+        terminal: "event: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":5,\"response\":{}}\n\n",
+        error: "event: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":5,\"response\":{}}\n\n",
+        half: "event: response.completed\ndata: {\"type\":\"respo",
+    },
+    Words {
+        format: Format::AnthropicMessages,
+        framing: Framing::Events,
+        content: "event: ping\ndata: {\"type\":\"ping\"}\n\n",
+        terminal: "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+        error: "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"m\"}}\n\n",
+        half: "event: message_stop\ndata: {\"type\":\"mess",
+    },
+    Words {
+        format: Format::GeminiStream,
+        framing: Framing::Events,
+        content: "data: {\"candidates\":[{\"index\":0,\"content\":{}}]}\r\n\r\n",
+        terminal: "",
+        error: "data: {\"error\":{\"code\":503,\"message\":\"m\",\"status\":\"UNAVAILABLE\"}}\r\n\r\n",
+        half: "data: {\"candidates\":[{\"ind",
+    },
+    Words {
+        format: Format::Ndjson,
+        framing: Framing::Lines,
+        content: "{\"message\":{\"content\":\"a\"},\"done\":false}\n",
+        terminal: "{\"message\":{\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\"}\n",
+        error: "{\"error\":\"m\"}\n",
+        half: "{\"message\":{\"con",
+    },
+];
+const EVERY: [Stop; 7] =
+    [Stop::End, Stop::Reset, Stop::Protocol, Stop::Idle, Stop::Total, Stop::Drained, Stop::Suspended];
 
 /// What stops a stream, and what it is called where it is not whole.
 const EARLY: [(Stop, StreamEnd, Reason); 7] = [
@@ -35,44 +78,91 @@ const EARLY: [(Stop, StreamEnd, Reason); 7] = [
     (Stop::Suspended, StreamEnd::Suspended, Reason::TenantSuspended),
 ];
 
+/// The end of a stream that is stopped behind these whole units and this half of one.
+fn stopped(
+    format: Format,
+    framing: Framing,
+    stop: Stop,
+    at_boundary: bool,
+    units: &[&str],
+    half: &'static str,
+) -> Ending {
+    let mut observer = Observer::new(format);
+    for unit in units {
+        observer.push(unit.as_bytes(), framing != Framing::Bytes);
+    }
+    observer.end(half.as_bytes());
+    let tail = Bytes::from_static(half.as_bytes());
+    Stopped { stop, framing, observer: &observer, at_boundary, tail, request_id: "id-1" }.ending()
+}
+
+fn of(words: &Words, stop: Stop, units: &[&str]) -> Ending {
+    stopped(words.format, words.framing, stop, true, units, words.half)
+}
+
+fn told(ending: &Ending) -> String {
+    match &ending.last {
+        Last::Clean(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Last::Abort => String::new(),
+    }
+}
+
 #[test]
-fn an_event_stream_cut_at_a_boundary_ends_cleanly_with_its_formats_error_event_and_without_the_half_event() {
+fn a_stream_cut_at_a_boundary_ends_cleanly_with_its_formats_error_and_without_the_half_unit() {
     for (stop, end, reason) in EARLY {
-        for format in EVENTS {
-            let ending = stopped(stop, Framing::Events, format).ending();
-            let Last::Clean(event) = &ending.last else { panic!("{stop:?} of {format:?} aborts") };
-            assert_eq!((ending.end, ending.reason), (end, Some(reason)));
-            assert_eq!(format.failure_event(reason, message_of(event), "id-1").as_ref(), Some(event));
-            let text = String::from_utf8_lossy(event);
-            assert!(text.contains(reason.name()) && !text.contains("half"), "{text}");
-            assert!(!text.contains("[DONE]") && !text.contains("message_stop"), "{text}");
+        for words in &STREAMS {
+            let ending = of(words, stop, &[words.content]);
+            assert_eq!((ending.end, ending.reason), (end, Some(reason)), "{stop:?} of {:?}", words.format);
+            let told = told(&ending);
+            assert!(told.contains("error"), "{stop:?} of {:?}: {told:?}", words.format);
+            assert!(!told.contains(words.half) && !told.contains("[DONE]"), "{told}");
+            assert!(words.terminal.is_empty() || !told.contains(words.terminal), "{told}");
+            let end = if words.framing == Framing::Lines { "\n" } else { "\n\n" };
+            assert!(told.ends_with(end) || told.ends_with("\r\n\r\n"), "{told:?}");
+            // Clients of the format, and this relay behind another one, take it for an error.
+            let mut reader = Observer::new(words.format);
+            reader.push(told.as_bytes(), true);
+            assert!(reader.seen().error && !reader.seen().terminal, "{told}");
         }
     }
 }
 
-/// The text of an error event.
-fn message_of(event: &Bytes) -> &str {
-    let text = std::str::from_utf8(event).expect("UTF-8");
-    text.split("\"message\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a message")
-}
-
 #[test]
-fn a_suspended_tenant_and_a_drained_one_are_told_so() {
-    let told = |stop| match stopped(stop, Framing::Events, Format::OpenAIChat).ending().last {
-        Last::Clean(event) => String::from_utf8_lossy(&event).into_owned(),
-        Last::Abort => String::new(),
-    };
-    assert!(told(Stop::Suspended).contains("tenant was suspended"));
-    assert!(told(Stop::Drained).contains("shutting down"));
-    assert!(told(Stop::Total).contains("total timeout"));
-}
-
-#[test]
-fn inside_an_event_nothing_can_be_told_and_the_framing_breaks_off() {
+fn a_stream_cut_before_its_first_unit_is_told_so_too() {
     for (stop, end, reason) in EARLY {
-        for format in EVENTS {
-            let inside = Stopped { at_boundary: false, ..stopped(stop, Framing::Events, format) };
-            assert_eq!(inside.ending(), Ending { end, reason: Some(reason), last: Last::Abort });
+        for words in STREAMS.iter().filter(|words| words.format != Format::Ndjson) {
+            let ending = of(words, stop, &[]);
+            assert_eq!((ending.end, ending.reason), (end, Some(reason)), "{stop:?} of {:?}", words.format);
+            assert!(told(&ending).contains("error"));
+        }
+    }
+}
+
+#[test]
+fn clients_are_told_what_it_was() {
+    let words = [
+        (Stop::End, "ended the stream before its end"),
+        (Stop::Reset, "closed the connection"),
+        (Stop::Protocol, "broke HTTP"),
+        (Stop::Idle, "idle timeout"),
+        (Stop::Total, "total timeout"),
+        (Stop::Drained, "shutting down"),
+        (Stop::Suspended, "tenant was suspended"),
+    ];
+    for (stop, text) in words {
+        for words in &STREAMS {
+            let told = told(&of(words, stop, &[words.content]));
+            assert!(told.contains(text), "{stop:?}: {told}");
+        }
+    }
+}
+
+#[test]
+fn inside_a_unit_nothing_can_be_told_and_the_framing_breaks_off() {
+    for (stop, end, reason) in EARLY {
+        for words in &STREAMS {
+            let inside = stopped(words.format, words.framing, stop, false, &[words.content], "");
+            assert_eq!(inside, Ending { end, reason: Some(reason), last: Last::Abort });
         }
     }
 }
@@ -80,61 +170,75 @@ fn inside_an_event_nothing_can_be_told_and_the_framing_breaks_off() {
 #[test]
 fn binary_encoded_and_length_framed_bodies_break_off() {
     for (stop, end, reason) in EARLY.into_iter().filter(|(stop, ..)| *stop != Stop::End) {
-        for format in EVENTS.into_iter().chain([Format::OpenAISpeech, Format::AzureSpeech, Format::Opaque]) {
-            let ending = stopped(stop, Framing::Bytes, format).ending();
+        for format in Format::ALL {
+            let ending = stopped(*format, Framing::Bytes, stop, false, &["bytes"], "");
             assert_eq!(ending, Ending { end, reason: Some(reason), last: Last::Abort }, "{stop:?} of {format:?}");
-            // What was seen in passing does not make half a body whole.
-            let seen = Stopped { terminal: true, ..stopped(stop, Framing::Bytes, format) };
-            assert_eq!(seen.ending().last, Last::Abort);
         }
+        // What was seen in passing does not make half a body whole.
+        let seen = stopped(Format::OpenAIChat, Framing::Bytes, stop, false, &[CHAT.content, CHAT.terminal], "");
+        assert_eq!(seen.last, Last::Abort);
     }
 }
 
 #[test]
 fn a_body_without_units_is_complete_when_its_framing_ends() {
-    for format in EVENTS.into_iter().chain([Format::OpenAISpeech, Format::AzureSpeech, Format::Opaque]) {
-        let ending = stopped(Stop::End, Framing::Bytes, format).ending();
+    for format in Format::ALL {
+        let ending = stopped(*format, Framing::Bytes, Stop::End, false, &["bytes"], "");
         assert_eq!(ending, Ending { end: StreamEnd::Complete, reason: None, last: Last::Clean(Bytes::new()) });
     }
 }
 
 #[test]
-fn a_format_without_an_end_of_its_own_is_complete_when_its_framing_ends_half_event_or_not() {
-    let ending = stopped(Stop::End, Framing::Events, Format::Opaque).ending();
-    let last = Last::Clean(Bytes::from_static(TAIL));
+fn a_format_without_an_end_of_its_own_is_complete_when_its_framing_ends_half_unit_or_not() {
+    let ending = stopped(Format::Opaque, Framing::Events, Stop::End, true, &["data: 1\n\n"], "data: half");
+    let last = Last::Clean(Bytes::from_static(b"data: half"));
     assert_eq!(ending, Ending { end: StreamEnd::Complete, reason: None, last });
 }
 
 #[test]
 fn a_format_without_words_for_a_failure_breaks_off() {
     for (stop, end, reason) in EARLY.into_iter().filter(|(stop, ..)| *stop != Stop::End) {
-        let ending = stopped(stop, Framing::Events, Format::Opaque).ending();
-        assert_eq!(ending, Ending { end, reason: Some(reason), last: Last::Abort });
-    }
-}
-
-#[test]
-fn what_stops_a_stream_behind_its_own_end_leaves_it_complete() {
-    for stop in STOPS {
-        for format in EVENTS {
-            let ending = Stopped { terminal: true, ..stopped(stop, Framing::Events, format) }.ending();
-            let last = Last::Clean(Bytes::from_static(TAIL));
-            assert_eq!(ending, Ending { end: StreamEnd::Complete, reason: None, last }, "{stop:?} of {format:?}");
+        for format in [Format::Opaque, Format::OpenAISpeech] {
+            let ending = stopped(format, Framing::Events, stop, true, &["data: {\"a\":1}\n\n"], "");
+            assert_eq!(ending, Ending { end, reason: Some(reason), last: Last::Abort }, "{stop:?} of {format:?}");
         }
     }
 }
 
 #[test]
+fn what_stops_a_stream_behind_its_own_end_leaves_it_complete() {
+    for stop in EVERY {
+        for words in STREAMS.iter().filter(|words| !words.terminal.is_empty()) {
+            let ending = of(words, stop, &[words.content, words.terminal]);
+            let last = Last::Clean(Bytes::from_static(words.half.as_bytes()));
+            let expected = Ending { end: StreamEnd::Complete, reason: None, last };
+            assert_eq!(ending, expected, "{stop:?} of {:?}", words.format);
+        }
+    }
+}
+
+#[test]
+fn where_a_format_ends_with_its_framing_only_the_clean_end_is_complete() {
+    let finished = "data: {\"candidates\":[{\"index\":0,\"content\":{},\"finishReason\":\"STOP\"}]}\r\n\r\n";
+    for stop in EVERY {
+        let ending = stopped(Format::GeminiStream, Framing::Events, stop, true, &[finished], "");
+        let is_complete = ending.end == StreamEnd::Complete;
+        assert_eq!(is_complete, stop == Stop::End, "{stop:?}");
+        assert_eq!(told(&ending).contains("error"), !is_complete);
+    }
+}
+
+#[test]
 fn an_error_of_the_provider_is_the_end_whatever_follows_and_no_second_one_is_told() {
-    for stop in STOPS {
-        for format in EVENTS {
-            for terminal in [false, true] {
-                for at_boundary in [false, true] {
-                    let failed =
-                        Stopped { error: true, terminal, at_boundary, ..stopped(stop, Framing::Events, format) };
+    for stop in EVERY {
+        for words in &STREAMS {
+            for at_boundary in [false, true] {
+                for rest in [&[words.content, words.error][..], &[words.error, words.terminal]] {
+                    let half = words.half;
+                    let ending = stopped(words.format, words.framing, stop, at_boundary, rest, half);
+                    let last = Last::Clean(Bytes::from_static(half.as_bytes()));
                     let (end, reason) = (StreamEnd::UpstreamError, Some(Reason::UpstreamError));
-                    let last = Last::Clean(Bytes::from_static(TAIL));
-                    assert_eq!(failed.ending(), Ending { end, reason, last }, "{stop:?} of {format:?}");
+                    assert_eq!(ending, Ending { end, reason, last }, "{stop:?} of {:?}", words.format);
                 }
             }
         }
@@ -143,9 +247,14 @@ fn an_error_of_the_provider_is_the_end_whatever_follows_and_no_second_one_is_tol
 
 #[test]
 fn a_whole_error_in_place_of_a_stream_is_an_error() {
-    let ending = Stopped { error: true, ..stopped(Stop::End, Framing::Bytes, Format::OpenAIChat) }.ending();
+    let mut observer = Observer::of_json(Format::OpenAIChat);
+    observer.push(b"{\"error\":{\"message\":\"m\"}}", false);
+    observer.end(b"");
+    let (framing, tail) = (Framing::Bytes, Bytes::new());
+    let stopped =
+        Stopped { stop: Stop::End, framing, observer: &observer, at_boundary: false, tail, request_id: "id-1" };
     let (end, reason) = (StreamEnd::UpstreamError, Some(Reason::UpstreamError));
-    assert_eq!(ending, Ending { end, reason, last: Last::Clean(Bytes::new()) });
+    assert_eq!(stopped.ending(), Ending { end, reason, last: Last::Clean(Bytes::new()) });
 }
 
 #[test]

@@ -78,6 +78,7 @@ impl Play {
             format: self.format,
             framing: self.framing,
             readable: true,
+            is_json: false,
             keep_alive: self.keep_alive,
             read_on: self.read_on,
         };

@@ -1,5 +1,5 @@
-use crate::relay::{AnswerBody, Relayed};
 use crate::relay::stream::Stream;
+use crate::relay::{AnswerBody, Relayed};
 use crate::upstream::Answer;
 
 /// What an open stream costs here, less the upstream's connection.

@@ -129,9 +129,7 @@ async fn a_stream_that_moves_to_another_task_is_still_ended() {
 
 #[tokio::test]
 async fn an_upstream_that_breaks_off_is_told_from_one_that_breaks_http() {
-    for (error, reason) in
-        [(UpstreamError::Reset, "upstream_reset"), (UpstreamError::Protocol, "upstream_protocol")]
-    {
+    for (error, reason) in [(UpstreamError::Reset, "upstream_reset"), (UpstreamError::Protocol, "upstream_protocol")] {
         let (mut stage, mut body) = CHAT.begin();
         stage.say(EVENT);
         stage.fail(error);
