@@ -48,7 +48,9 @@ fn in_pieces(format: Format, pieces: &[&[u8]]) -> Seen {
 /// What is seen of a stream in pieces of which nothing is known.
 fn in_raw_pieces(format: Format, pieces: &[&[u8]]) -> Seen {
     let mut observer = Observer::new(format);
-    pieces.iter().for_each(|piece| observer.push(piece, false));
+    for piece in pieces {
+        observer.push(piece, false);
+    }
     observer.end(b"");
     *observer.seen()
 }
