@@ -3,6 +3,7 @@
 use crate::format::Usage;
 use crate::metrics::{Metrics, millis};
 use crate::reason::{Reason, StreamEnd};
+use crate::relay::Deadline;
 use relay_snapshot::Provider;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,6 +106,11 @@ impl Exchange {
         }
     }
 
+    /// When it must be over, `total` after its head came.
+    pub fn deadline(&self, total: Option<Duration>) -> Deadline {
+        Deadline::after(self.started, total)
+    }
+
     /// When it began.
     pub fn started(&self) -> Instant {
         self.started
@@ -114,6 +120,11 @@ impl Exchange {
     pub fn saw(&mut self, bytes: usize) {
         self.bytes_out += bytes as u64;
         self.chunks += 1;
+    }
+
+    /// Pieces and bytes so far.
+    pub fn counted(&self) -> (u64, u64) {
+        (self.chunks, self.bytes_out)
     }
 
     /// The upstream's first byte is there.

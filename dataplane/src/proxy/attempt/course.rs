@@ -73,7 +73,7 @@ impl<'a> Course<'a> {
         let backend = self.route.backends.get(index).map(|backend| backend.name.as_str());
         match sign {
             Sign::Ill => {
-                tracing::warn!(route = %self.route.label, backend, "backend failed too often and is passed over")
+                tracing::warn!(route = %self.route.label, backend, "backend failed too often and is passed over");
             }
             Sign::Well => tracing::info!(route = %self.route.label, backend, "backend answers again"),
         }

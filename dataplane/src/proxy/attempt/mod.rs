@@ -9,7 +9,7 @@ mod verdict;
 
 use super::peek::{Model, Peeked};
 use super::refusal::Refusal;
-use super::respond::Answered;
+use super::respond::{self, Answered};
 use super::rewrite::PrefixRewrite;
 use super::{Proxy, too_large};
 use crate::balance::{Complaint, Pick, RETRY_AFTER_MAX, Sign, backoff, retry_after};
@@ -176,7 +176,11 @@ fn finish(call: &Call<'_>, tried: Tried, exchange: &mut Exchange) -> Result<Answ
     match tried.outcome {
         Ok(got) => {
             exchange.first_byte();
-            Ok(Answered { response: got.response, format: got.format, idle: call.route.idle })
+            Ok(Answered {
+                response: got.response,
+                format: got.format,
+                bounds: respond::Bounds::of(call.route, exchange),
+            })
         }
         Err(Failure::Request) => refuse(Reason::BadRequest, "the path can't be sent on"),
         Err(Failure::Upstream { error, .. }) => {
