@@ -27,7 +27,7 @@ async fn sent_up(model: ModelRewrite, content_type: &str, body: &str) -> String 
     assert_eq!(answer.status, 200);
     let seen = stub.seen();
     let (head, sent) = seen[0].split_once("\r\n\r\n").expect("a head");
-    assert!(head.contains(&format!("content-length: {}", sent.len())), "{head}");
+    assert!(body.is_empty() || head.contains(&format!("content-length: {}", sent.len())), "{head}");
     sent.to_owned()
 }
 
