@@ -31,6 +31,7 @@ mod verdict;
 pub use certificates::CA_MAX_BYTES;
 pub use problem::Problem;
 pub use secrets::{KEY_MAX_BYTES, referenced_secrets};
+pub use tenant::key_status;
 pub use verdict::{Kind, ObjectKey, Summary, Verdict};
 
 use consent::NamespaceLabels;

@@ -59,12 +59,11 @@ pub(crate) fn judge(id: &ObjectId, objects: &[&RelayTenant], secrets: &SecretDat
     let accepted = parse(id, raw).map(|mut valid| {
         for (field, key) in keys {
             // The same key under two names is one key, known by the first of them; whichever ends first ends both.
-            match valid.tenant.keys.iter_mut().find(|known| known.sha256 == key.sha256) {
-                Some(known) => known.not_after = [known.not_after, key.not_after].into_iter().flatten().min(),
-                None => {
-                    valid.fields.insert(key.sha256.clone(), field);
-                    valid.tenant.keys.push(key);
-                }
+            if let Some(known) = valid.tenant.keys.iter_mut().find(|known| known.sha256 == key.sha256) {
+                known.not_after = [known.not_after, key.not_after].into_iter().flatten().min();
+            } else {
+                valid.fields.insert(key.sha256.clone(), field);
+                valid.tenant.keys.push(key);
             }
         }
         valid.tenant.keys.sort_by(|a, b| a.name.cmp(&b.name));
@@ -99,7 +98,7 @@ fn digest(
 }
 
 /// What the status says of a key.
-pub(crate) fn key_status(key: &KeyDigest) -> KeyStatus {
+pub fn key_status(key: &KeyDigest) -> KeyStatus {
     // The second was one of a time, so that it is one again.
     let not_after = key.not_after.and_then(|second| Timestamp::from_second(second).ok()).map(Time);
     KeyStatus { name: key.name.clone(), id: key.id().to_owned(), not_after }
