@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio_util::task::TaskTracker;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture, WaitForCancellationFutureOwned};
 
 /// Stages of a shutdown; each is cancelled when it begins. Clones are of the same shutdown.
@@ -13,6 +14,8 @@ pub struct Drain {
     pub closing: CancellationToken,
     /// Running streams end now, with their format's error event.
     pub cut: Cut,
+    /// Sessions that outlive the connections that they began on: the shutdown waits for them, too.
+    pub tunnels: TaskTracker,
 }
 
 /// A token that every event of every stream can look at: the flag is read without the lock that all clones of a token share.

@@ -4,6 +4,7 @@
 
 mod anthropic;
 mod openai;
+pub mod realtime;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,8 @@ pub enum Format {
     OpenAIChat,
     /// OpenAI speech: binary audio.
     OpenAISpeech,
+    /// OpenAI Realtime: a WebSocket of JSON events.
+    OpenAIRealtime,
     /// Anthropic Messages: named SSE events that end with `message_stop`.
     AnthropicMessages,
     /// Azure Speech: SSML in, binary audio out.
@@ -54,6 +57,7 @@ impl Format {
             Provider::OpenAI | Provider::SiliconFlow | Provider::Custom if path.ends_with("/audio/speech") => {
                 Self::OpenAISpeech
             }
+            Provider::OpenAI | Provider::Custom if path.ends_with("/realtime") => Self::OpenAIRealtime,
             Provider::Anthropic | Provider::Custom if path.ends_with("/messages") => Self::AnthropicMessages,
             Provider::AzureSpeech => Self::AzureSpeech,
             _ => Self::Opaque,
@@ -65,12 +69,17 @@ impl Format {
         !matches!(self, Self::Opaque)
     }
 
+    /// Whether a client may ask for a WebSocket.
+    pub const fn allows_upgrade(self) -> bool {
+        matches!(self, Self::OpenAIRealtime)
+    }
+
     /// Looks through whole events that pass by. Keeps nothing, changes nothing.
     pub fn scan(self, events: &[u8], seen: &mut Seen) {
         match self {
             Self::OpenAIChat => openai::scan(events, seen),
             Self::AnthropicMessages => anthropic::scan(events, seen),
-            Self::OpenAISpeech | Self::AzureSpeech | Self::Opaque => {}
+            Self::OpenAISpeech | Self::OpenAIRealtime | Self::AzureSpeech | Self::Opaque => {}
         }
     }
 
@@ -79,7 +88,7 @@ impl Format {
         match self {
             Self::OpenAIChat => openai::ends_in(tail),
             // Clients discard it without the blank line, and miss it.
-            Self::AnthropicMessages | Self::OpenAISpeech | Self::AzureSpeech | Self::Opaque => false,
+            Self::AnthropicMessages | Self::OpenAISpeech | Self::OpenAIRealtime | Self::AzureSpeech | Self::Opaque => false,
         }
     }
 
@@ -93,7 +102,7 @@ impl Format {
         match self {
             Self::OpenAIChat => Some(openai::failure_event(reason, message)),
             Self::AnthropicMessages => Some(anthropic::failure_event(reason, message, request_id)),
-            Self::OpenAISpeech | Self::AzureSpeech | Self::Opaque => None,
+            Self::OpenAISpeech | Self::OpenAIRealtime | Self::AzureSpeech | Self::Opaque => None,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::proxy::Proxy;
 use http::header::{CONNECTION, HeaderValue};
-use http::{Response, Version};
+use http::{Response, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -43,6 +43,9 @@ pub async fn run(listener: TcpListener, proxy: Arc<Proxy>) {
     }
     drop(listener);
     connections.shutdown().await;
+    // Behind the connections: each may still become one.
+    proxy.drain.tunnels.close();
+    proxy.drain.tunnels.wait().await;
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {
@@ -62,10 +65,10 @@ fn builder() -> auto::Builder<TokioExecutor> {
 }
 
 /// Counts an open connection for as long as it lives.
-struct Open(Arc<Metrics>);
+pub(crate) struct Open(Arc<Metrics>);
 
 impl Open {
-    fn new(metrics: &Arc<Metrics>) -> Self {
+    pub(crate) fn new(metrics: &Arc<Metrics>) -> Self {
         metrics.active_connections.inc();
         Self(Arc::clone(metrics))
     }
@@ -97,14 +100,14 @@ fn serve(
                 let is_h1 = request.version() <= Version::HTTP_11;
                 let mut response = Arc::clone(&proxy).serve(request).await;
                 // From the first stage of the drain on, so that no client reuses a connection that is about to close.
-                if is_h1 && proxy.drain.unready.is_cancelled() {
+                if is_h1 && proxy.drain.unready.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<Response<_>, Infallible>(response)
             })
         })
     };
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
     let connection = connections.watch(connection);
     tokio::spawn(async move {
         let _open = open;

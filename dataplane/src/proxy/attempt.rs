@@ -110,7 +110,7 @@ impl Proxy {
     }
 }
 
-async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
     match limit {
         None => Some(future.await),
         Some(limit) => tokio::time::timeout(limit, future).await.ok(),
@@ -118,7 +118,7 @@ async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> 
 }
 
 /// The client's path behind the backend's base path, with the query less any key.
-fn upstream_uri(backend: &BackendEntry, uri: &Uri) -> Option<Uri> {
+pub(super) fn upstream_uri(backend: &BackendEntry, uri: &Uri) -> Option<Uri> {
     let mut target = format!("{}{}", backend.base_path, uri.path());
     if let Some(query) = uri.query().and_then(credentials::without_keys) {
         target.push('?');
@@ -128,7 +128,7 @@ fn upstream_uri(backend: &BackendEntry, uri: &Uri) -> Option<Uri> {
 }
 
 /// What clients read: not where the upstream is, which is the operator's business and stands in the log.
-fn upstream_message(error: &UpstreamError) -> &'static str {
+pub(super) fn upstream_message(error: &UpstreamError) -> &'static str {
     match error {
         UpstreamError::Connect { .. } => "no connection to the upstream",
         UpstreamError::Reset => "the upstream closed the connection before it answered",

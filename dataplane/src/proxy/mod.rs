@@ -5,9 +5,11 @@ mod credentials;
 mod headers;
 mod model;
 mod peek;
+mod query;
 mod refusal;
 mod request_id;
 mod respond;
+mod switch;
 #[cfg(test)]
 mod tests;
 
@@ -20,12 +22,15 @@ use crate::reason::Reason;
 use crate::relay::AnswerBody;
 use crate::serving::Serving;
 use crate::table::{Found, ModelNeed, RouteEntry, Table, TenantEntry};
+use crate::tunnel;
 use crate::upstream::Upstreams;
-use http::{Method, Request, Response};
+use http::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_VERSION};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use peek::Peeked;
 use refusal::Refusal;
 use std::sync::Arc;
+use switch::Outcome;
 
 /// Everything that requests share.
 pub struct Proxy {
@@ -51,6 +56,7 @@ impl Proxy {
             Exchange::begin(Arc::clone(&self.metrics), request_id, request.method().clone(), path.clone());
         let mut admission = None;
         let (head, body) = request.into_parts();
+        let asks_for_websocket = tunnel::is_asked_for(&head);
         let mut body = Peeked::new(&head.headers, body);
         let outcome = tokio::select! {
             biased;
@@ -60,7 +66,8 @@ impl Proxy {
             }
         };
         let mut response = match outcome {
-            Ok(answered) => respond::relayed(answered, exchange, self.drain.cut.clone()),
+            Ok(Outcome::Answered(answered)) => respond::relayed(answered, exchange, self.drain.cut.clone()),
+            Ok(Outcome::Switched(switching)) => switching.into_response(exchange, &self),
             Err(refusal) => {
                 body.discard();
                 refusal.into_response(exchange)
@@ -68,6 +75,9 @@ impl Proxy {
         };
         headers::add_limits(response.headers_mut(), admission.as_ref());
         headers::add_revision(response.headers_mut(), &table.revision);
+        if asks_for_websocket && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            stay_http(&mut response);
+        }
         response
     }
 
@@ -78,7 +88,7 @@ impl Proxy {
         body: &mut Peeked,
         exchange: &mut Exchange,
         admission: &mut Option<Decision>,
-    ) -> Result<respond::Answered, Refusal> {
+    ) -> Result<Outcome, Refusal> {
         let family = Family::of_path(head.uri.path());
         let refuse = |reason, message: String| Refusal::new(reason, family, message);
         if has_dot_segments(head.uri.path()) {
@@ -99,8 +109,13 @@ impl Proxy {
             let message = format!("route {} is not ready: one of its references is not resolved", route.label);
             return Err(refuse(Reason::RouteNotReady, message));
         }
+        if tunnel::is_asked_for(&head) {
+            let handshake = switch::handshake(route, &head, family)?;
+            *admission = self.admit(tenant, route, family).await?;
+            return self.switch(route, head, &handshake, exchange, family).await;
+        }
         *admission = self.admit(tenant, route, family).await?;
-        self.attempt(route, head, body, exchange, family).await
+        self.attempt(route, head, body, exchange, family).await.map(Outcome::Answered)
     }
 
     async fn admit(
@@ -126,6 +141,15 @@ impl Proxy {
         );
         tracing::debug!(tenant = %tenant.label, route = %route.label, "refused by the requests limit");
         Err(Refusal::new(Reason::RequestsLimited, family, message).limited(decision))
+    }
+}
+
+/// Says that an answer to a WebSocket handshake leaves HTTP as it is. The connection closes: what follows the handshake might be frames.
+fn stay_http(response: &mut Response<AnswerBody>) {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    if response.status() == StatusCode::BAD_REQUEST {
+        // RFC 6455, section 4.2.2.
+        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, tunnel::VERSION);
     }
 }
 
@@ -182,6 +206,11 @@ async fn find_route<'a>(
 ) -> Result<&'a Arc<RouteEntry>, Refusal> {
     let path = head.uri.path();
     let mut found = tenant.routes.find(&head.method, path, ModelNeed::Unknown);
+    if tunnel::is_asked_for(head) && matches!(found, Found::NeedsModel { .. }) {
+        let model = query::model_of(head.uri.query().unwrap_or_default());
+        let twice = |_| Refusal::new(Reason::BadRequest, family, "the query names its model twice".to_owned());
+        found = tenant.routes.find(&head.method, path, ModelNeed::Known(model.map_err(twice)?.as_deref()));
+    }
     if let Found::NeedsModel { body_max } = found {
         let model = body.find_model(&head.headers, body_max).await;
         let too_large = || format!("the request body is longer than any route of {path} allows: {body_max} bytes");

@@ -24,6 +24,7 @@ pub(super) fn relayed(answered: Answered, mut exchange: Exchange, cut: Cut) -> R
     let Answered { response, format, idle } = answered;
     let (mut head, body) = response.into_parts();
     exchange.code = Some(head.status.as_u16());
+    exchange.goes_out();
     exchange.kind = head.headers.get(CONTENT_TYPE).map_or(Kind::Binary, |value| Kind::of(value.as_bytes()));
     if head.status == StatusCode::TOO_MANY_REQUESTS || head.status.is_server_error() {
         exchange.reason = Some(Reason::UpstreamStatus);

@@ -8,11 +8,13 @@ mod connection;
 mod connector;
 mod gate;
 mod pool;
+mod upgrade;
 #[cfg(test)]
 mod tests;
 
 pub use body::{Answer, RequestBody, RequestBodyError, discard};
 pub use connector::{Connector, ConnectorOptions, HostOverride};
+pub use upgrade::{Switched, Upgrade};
 
 use crate::reason::Reason;
 use crate::table::Origin;

@@ -1,0 +1,42 @@
+//! Requests that may turn their connection into something else than HTTP (RFC 9110, section 7.8).
+
+use super::connector::Stream;
+use super::{Answer, Failed, RequestBody, UpstreamError, Upstreams};
+use crate::table::Origin;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, response};
+use hyper_util::rt::TokioIo;
+
+/// What came of such a request.
+pub enum Upgrade {
+    /// 101: the connection speaks the other protocol now.
+    Switched(response::Parts, Switched),
+    /// An answer as to any request.
+    Refused(Response<Answer>),
+}
+
+/// A connection that left HTTP behind. Dropping it closes it.
+pub struct Switched {
+    /// To read and write.
+    pub io: TokioIo<Stream>,
+    /// What the upstream sent right behind its 101.
+    pub early: Bytes,
+}
+
+impl Upstreams {
+    /// Sends such a request on a connection of its own, which is HTTP/1.1, and waits for the answer's head; without bound of its own. Cancel-safe:
+    /// dropping it closes the connection.
+    pub async fn upgrade(&self, origin: &Origin, request: Request<RequestBody>) -> Result<Upgrade, Failed> {
+        let connection = match self.connector.connect(origin).await {
+            Ok(connection) => connection,
+            Err(error) => return Err(Failed { error, unsent: Some(Box::new(request)) }),
+        };
+        let (head, body, connection) = connection.send(request).await?;
+        if head.status != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(Upgrade::Refused(self.answer(origin, head, body, connection)));
+        }
+        let lost = Failed { error: UpstreamError::Reset, unsent: None };
+        let (io, early) = connection.into_stream().await.ok_or(lost)?;
+        Ok(Upgrade::Switched(head, Switched { io: TokioIo::new(io), early }))
+    }
+}
