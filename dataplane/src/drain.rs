@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio_util::task::TaskTracker;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture, WaitForCancellationFutureOwned};
+use tokio_util::task::TaskTracker;
 
 /// Stages of a shutdown; each is cancelled when it begins. Clones are of the same shutdown.
 #[derive(Clone, Debug, Default)]

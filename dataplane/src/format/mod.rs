@@ -88,7 +88,9 @@ impl Format {
         match self {
             Self::OpenAIChat => openai::ends_in(tail),
             // Clients discard it without the blank line, and miss it.
-            Self::AnthropicMessages | Self::OpenAISpeech | Self::OpenAIRealtime | Self::AzureSpeech | Self::Opaque => false,
+            Self::AnthropicMessages | Self::OpenAISpeech | Self::OpenAIRealtime | Self::AzureSpeech | Self::Opaque => {
+                false
+            }
         }
     }
 

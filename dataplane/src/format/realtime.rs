@@ -107,6 +107,7 @@ impl From<Usage> for Spent {
 
 /// The event that tells a client that the session failed; a Close frame follows. `event_id` is the relay's name of the request.
 pub fn failure_event(reason: Reason, message: &str, request_id: &str) -> Bytes {
-    let error = json!({"type": "server_error", "code": reason.name(), "message": message, "param": null, "event_id": null});
+    let error =
+        json!({"type": "server_error", "code": reason.name(), "message": message, "param": null, "event_id": null});
     Bytes::from(json!({"type": "error", "event_id": request_id, "error": error}).to_string())
 }

@@ -99,7 +99,9 @@ impl Over {
             }
             Self::Idle => "nothing was sent either way for longer than the route's idle timeout",
             Self::Total => "the session lasted longer than the route's total timeout",
-            Self::Drained => "the relay is shutting down and could not wait for the end of the session; please reconnect",
+            Self::Drained => {
+                "the relay is shutting down and could not wait for the end of the session; please reconnect"
+            }
             Self::Suspended => "the tenant was suspended",
         }
     }

@@ -8,9 +8,9 @@ mod connection;
 mod connector;
 mod gate;
 mod pool;
-mod upgrade;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 pub use body::{Answer, RequestBody, RequestBodyError, discard};
 pub use connector::{Connector, ConnectorOptions, HostOverride};

@@ -11,6 +11,7 @@ mod keys;
 mod leaving;
 mod limits;
 mod raw;
+mod realtime;
 mod reload;
 mod routing;
 mod stub;
