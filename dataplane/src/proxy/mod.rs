@@ -66,7 +66,7 @@ impl Proxy {
             }
         };
         let mut response = match outcome {
-            Ok(Outcome::Answered(answered)) => respond::relayed(answered, exchange, self.drain.cut.clone()),
+            Ok(Outcome::Answered(answered)) => respond::relayed(*answered, exchange, self.drain.cut.clone()),
             Ok(Outcome::Switched(switching)) => switching.into_response(exchange, &self),
             Err(refusal) => {
                 body.discard();
@@ -115,7 +115,7 @@ impl Proxy {
             return self.switch(route, head, &handshake, exchange, family).await;
         }
         *admission = self.admit(tenant, route, family).await?;
-        self.attempt(route, head, body, exchange, family).await.map(Outcome::Answered)
+        self.attempt(route, head, body, exchange, family).await.map(|answered| Outcome::Answered(Box::new(answered)))
     }
 
     async fn admit(

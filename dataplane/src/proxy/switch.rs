@@ -22,7 +22,7 @@ use tokio::time::Instant;
 /// What comes of a request.
 pub(super) enum Outcome {
     /// An answer of an upstream.
-    Answered(Answered),
+    Answered(Box<Answered>),
     /// An upstream agreed to a WebSocket.
     Switched(Box<Switching>),
 }
@@ -88,11 +88,13 @@ impl Proxy {
             match self.ask(route, backend, &head, handshake, exchange).await {
                 Ok(Upgrade::Refused(response)) => {
                     let format = format_of(backend, &head);
-                    return Ok(Outcome::Answered(Answered { response, format, idle: route.idle }));
+                    let answered = Answered { response: *response, format, idle: route.idle };
+                    return Ok(Outcome::Answered(Box::new(answered)));
                 }
                 Ok(Upgrade::Switched(answer, upstream)) => {
                     let head = accepted(&answer, handshake, &exchange.request_id);
-                    let tunnel = Tunnel { client, upstream, idle: route.idle, deadline, suspension: Cut::default() };
+                    let tunnel =
+                        Tunnel { client, upstream: *upstream, idle: route.idle, deadline, suspension: Cut::default() };
                     return Ok(Outcome::Switched(Box::new(Switching { head, tunnel })));
                 }
                 Err((error, is_unsent)) => {

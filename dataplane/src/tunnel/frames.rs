@@ -109,18 +109,11 @@ impl Frames {
 
     /// Takes the next piece of `bytes`, which are not empty: of a header or of a payload, never beyond its frame.
     pub(super) fn step<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, Broken> {
-        let (frame, offset) = match self.current {
-            Some(current) => current,
-            None => {
-                let (taken, frame) = self.read_header(bytes)?;
-                let Some(frame) = frame else {
-                    return Ok(Step { taken, frame: None, payload: &[], offset: 0, ends: false });
-                };
-                self.have = 0;
-                let ends = frame.length == 0;
-                self.current = (!ends).then_some((frame, 0));
-                return Ok(Step { taken, frame: Some(frame), payload: &[], offset: 0, ends });
-            }
+        let Some((frame, offset)) = self.current else {
+            let (taken, frame) = self.read_header(bytes)?;
+            let ends = frame.is_some_and(|frame| frame.length == 0);
+            self.current = frame.filter(|_| !ends).map(|frame| (frame, 0));
+            return Ok(Step { taken, frame, payload: &[], offset: 0, ends });
         };
         let left = frame.length - offset;
         let taken = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
@@ -144,6 +137,7 @@ impl Frames {
                 }
             };
             if self.have == needs {
+                self.have = 0;
                 return Ok((taken, Some(self.parse()?)));
             }
             let Some(byte) = bytes.get(taken) else { return Ok((taken, None)) };
@@ -205,12 +199,11 @@ pub(super) fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     };
     let payload = &payload[..payload.len().min(usize::from(u16::MAX))];
     let mut bytes = vec![0x80 | bits];
-    match u8::try_from(payload.len()) {
-        Ok(length @ ..=125) => bytes.push(length),
-        _ => {
-            bytes.push(126);
-            bytes.extend_from_slice(&u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes());
-        }
+    if let Ok(length @ ..=125) = u8::try_from(payload.len()) {
+        bytes.push(length);
+    } else {
+        bytes.push(126);
+        bytes.extend_from_slice(&u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes());
     }
     bytes.extend_from_slice(payload);
     bytes

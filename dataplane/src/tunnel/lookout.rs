@@ -1,6 +1,6 @@
 //! The eyes on one side of a session.
 
-use super::frames::{Broken, Frame, Frames, Opcode, Side, Step};
+use super::frames::{Frame, Frames, Opcode, Side, Step};
 
 /// How much of a message is kept to be read. A longer one passes unread.
 pub(super) const LONGEST_MESSAGE: usize = 1 << 20;
@@ -49,14 +49,11 @@ impl Lookout {
 
     /// Reads on in `bytes`, which are not empty. `None`: they can't be read as frames, nor what follows.
     pub(super) fn step(&mut self, bytes: &[u8]) -> Option<Passed> {
-        let step = match self.frames.as_mut()?.step(bytes) {
-            Ok(step) => step,
-            Err(Broken) => {
-                tracing::debug!(side = ?self.side, "a frame breaks RFC 6455: what follows passes unread");
-                self.frames = None;
-                self.text = Vec::new();
-                return None;
-            }
+        let Ok(step) = self.frames.as_mut()?.step(bytes) else {
+            tracing::debug!(side = ?self.side, "a frame breaks RFC 6455: what follows passes unread");
+            self.frames = None;
+            self.text = Vec::new();
+            return None;
         };
         let taken = step.taken;
         let Some(frame) = step.frame else { return Some(Passed { taken, ended: None }) };

@@ -86,7 +86,7 @@ impl Tunnel {
         exchange.reason = exchange.reason.or(reason);
         let session = &pump.session;
         let is_there = !matches!(over, Over::ClientGone | Over::ClientStalled);
-        let farewell = is_there.then(|| over.farewell(session, pump.place(), &exchange.request_id)).unwrap_or_default();
+        let farewell = if is_there { over.farewell(session, pump.place(), &exchange.request_id) } else { Vec::new() };
         exchange.tunnelled(Tunnelled {
             bytes_in: pump.bytes_in,
             bytes_out: pump.bytes_out + farewell.len() as u64,

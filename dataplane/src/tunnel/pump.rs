@@ -72,11 +72,11 @@ impl Lane {
     }
 
     /// Takes note of what [`put`] did. False: nobody takes anything any more.
-    fn was_put(&mut self, put: io::Result<usize>) -> bool {
+    fn was_put(&mut self, put: &io::Result<usize>) -> bool {
         match put {
             Ok(_) if self.output.is_empty() => self.must_flush = false,
             Ok(count @ 1..) => {
-                self.output.advance(count);
+                self.output.advance(*count);
                 self.must_flush = true;
                 if self.output.is_empty() {
                     // Gives its room back to the input.
@@ -176,14 +176,14 @@ where
                 done = put(&mut self.client.1, &self.down.output), if !self.down.is_through() => {
                     self.last = Instant::now();
                     self.taken = self.last;
-                    if !self.down.was_put(done) {
+                    if !self.down.was_put(&done) {
                         return Over::ClientGone;
                     }
                 },
                 // What an upstream that takes nothing any more still says is worth reading.
                 done = put(&mut self.upstream.1, &self.up.output), if !self.up.is_through() => {
                     self.last = Instant::now();
-                    self.up.was_put(done);
+                    self.up.was_put(&done);
                 },
             }
         }

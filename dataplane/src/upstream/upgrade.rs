@@ -10,9 +10,9 @@ use hyper_util::rt::TokioIo;
 /// What came of such a request.
 pub enum Upgrade {
     /// 101: the connection speaks the other protocol now.
-    Switched(response::Parts, Switched),
+    Switched(Box<response::Parts>, Box<Switched>),
     /// An answer as to any request.
-    Refused(Response<Answer>),
+    Refused(Box<Response<Answer>>),
 }
 
 /// A connection that left HTTP behind. Dropping it closes it.
@@ -33,10 +33,11 @@ impl Upstreams {
         };
         let (head, body, connection) = connection.send(request).await?;
         if head.status != StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(Upgrade::Refused(self.answer(origin, head, body, connection)));
+            return Ok(Upgrade::Refused(Box::new(self.answer(origin, head, body, connection))));
         }
         let lost = Failed { error: UpstreamError::Reset, unsent: None };
         let (io, early) = connection.into_stream().await.ok_or(lost)?;
-        Ok(Upgrade::Switched(head, Switched { io: TokioIo::new(io), early }))
+        let switched = Switched { io: TokioIo::new(io), early };
+        Ok(Upgrade::Switched(Box::new(head), Box::new(switched)))
     }
 }
