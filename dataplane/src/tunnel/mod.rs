@@ -71,9 +71,8 @@ impl Tunnel {
         };
         // Without it, the client left before it had its 101.
         let Ok(Ok(client)) = handed_over else { return };
-        let Switched { io, early } = self.upstream;
         let bounds = Bounds { idle: self.idle, deadline: self.deadline };
-        let mut pump = Pump::new(TokioIo::new(client), io, &early, bounds);
+        let mut pump = Pump::new(TokioIo::new(client), self.upstream, bounds);
         let suspension = self.suspension;
         let stop = async {
             tokio::select! {

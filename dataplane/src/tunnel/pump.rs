@@ -122,10 +122,10 @@ where
     C: AsyncRead + AsyncWrite,
     U: AsyncRead + AsyncWrite,
 {
-    /// `early`: what the upstream sent right behind its 101.
-    pub(super) fn new(client: C, upstream: U, early: &[u8], bounds: Bounds) -> Self {
+    /// Nothing has passed yet.
+    pub(super) fn new(client: C, upstream: U, bounds: Bounds) -> Self {
         let now = Instant::now();
-        let mut pump = Self {
+        Self {
             client: tokio::io::split(client),
             upstream: tokio::io::split(upstream),
             up: Lane::default(),
@@ -138,10 +138,7 @@ where
             last: now,
             taken: now,
             closing: None,
-        };
-        pump.down.input.extend_from_slice(early);
-        pump.upstream_sent(0);
-        pump
+        }
     }
 
     /// Relays until it is over. `stop` ends it from outside. What the one side sent before it left goes to the other first.
@@ -210,7 +207,7 @@ where
             self.taken = self.last;
         }
         let all = self.down.input.len();
-        let new = if count == 0 { 0 } else { all - count };
+        let new = all - count;
         if let Some((end, place)) = self.session.server_sends(&self.down.input[new..], self.place) {
             self.place = place;
             self.let_down(new + end);

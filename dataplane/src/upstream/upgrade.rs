@@ -6,6 +6,10 @@ use crate::table::Origin;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, response};
 use hyper_util::rt::TokioIo;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What came of such a request.
 pub enum Upgrade {
@@ -15,12 +19,36 @@ pub enum Upgrade {
     Refused(Box<Response<Answer>>),
 }
 
-/// A connection that left HTTP behind. Dropping it closes it.
+/// A connection that left HTTP behind, to read and write. Dropping it closes it.
 pub struct Switched {
-    /// To read and write.
-    pub io: TokioIo<Stream>,
-    /// What the upstream sent right behind its 101.
-    pub early: Bytes,
+    io: TokioIo<Stream>,
+    /// What the upstream sent right behind its 101: read first.
+    early: Bytes,
+}
+
+impl AsyncRead for Switched {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.early.is_empty() {
+            return Pin::new(&mut self.io).poll_read(cx, buffer);
+        }
+        let count = self.early.len().min(buffer.remaining());
+        buffer.put_slice(&self.early.split_to(count));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Switched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
 }
 
 impl Upstreams {
