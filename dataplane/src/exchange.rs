@@ -1,8 +1,9 @@
 //! One request from its head to its end: what is counted and logged of it, and the guard that its end is decided exactly once.
 
-use crate::format::realtime::Spent;
+use crate::format::Usage;
 use crate::metrics::{Metrics, millis};
 use crate::reason::{Reason, StreamEnd};
+use crate::relay::Deadline;
 use prometheus::IntGauge;
 use relay_snapshot::Provider;
 use std::sync::Arc;
@@ -58,8 +59,6 @@ pub struct Tunnelled {
     pub messages_in: u64,
     /// Whole messages of the upstream.
     pub messages_out: u64,
-    /// The tokens of all responses; `None`: no response was over.
-    pub spent: Option<Spent>,
 }
 
 /// A request under way. Its end is what [`Exchange::end`] is first told; dropped without, the client went away.
@@ -89,6 +88,8 @@ pub struct Exchange {
     pub code: Option<u16>,
     /// Why it failed.
     pub reason: Option<Reason>,
+    /// What its answer cost, as far as the provider told.
+    pub usage: Usage,
     first_byte: Option<Duration>,
     bytes_out: u64,
     chunks: u64,
@@ -115,6 +116,7 @@ impl Exchange {
             kind: Kind::default(),
             code: None,
             reason: None,
+            usage: Usage::default(),
             first_byte: None,
             bytes_out: 0,
             chunks: 0,
@@ -123,10 +125,20 @@ impl Exchange {
         }
     }
 
+    /// When it must be over, `total` after its head came.
+    pub fn deadline(&self, total: Option<Duration>) -> Deadline {
+        Deadline::after(self.started, total)
+    }
+
     /// A piece of the answer's body is on its way to the client.
     pub fn saw(&mut self, bytes: usize) {
         self.bytes_out += bytes as u64;
         self.chunks += 1;
+    }
+
+    /// Pieces and bytes so far.
+    pub fn counted(&self) -> (u64, u64) {
+        (self.chunks, self.bytes_out)
     }
 
     /// The upstream's first byte is there.
@@ -199,7 +211,6 @@ impl Exchange {
     fn log(&self, end: StreamEnd) {
         let (route, provider) = self.labels();
         let through = self.tunnelled.as_ref();
-        let spent = through.and_then(|through| through.spent);
         tracing::info!(
             target: "relay::request",
             request_id = %self.request_id,
@@ -221,9 +232,10 @@ impl Exchange {
             bytes_in = through.map(|through| through.bytes_in),
             messages_in = through.map(|through| through.messages_in),
             messages_out = through.map(|through| through.messages_out),
-            tokens_in = spent.map(|spent| spent.input),
-            tokens_out = spent.map(|spent| spent.output),
-            tokens_cached = spent.map(|spent| spent.cached),
+            tokens_in = self.usage.input,
+            tokens_out = self.usage.output,
+            tokens_cached = self.usage.cached,
+            tokens_reasoning = self.usage.reasoning,
         );
     }
 }

@@ -13,13 +13,13 @@ mod switch;
 #[cfg(test)]
 mod tests;
 
-use crate::drain::Drain;
+use crate::drain::{Cut, Drain};
 use crate::exchange::Exchange;
-use crate::format::Family;
+use crate::format::{Family, Format};
 use crate::limits::{Decision, Limiter};
 use crate::metrics::Metrics;
 use crate::reason::Reason;
-use crate::relay::AnswerBody;
+use crate::relay::{AnswerBody, Cuts};
 use crate::serving::Serving;
 use crate::table::{Found, ModelNeed, RouteEntry, Table, TenantEntry};
 use crate::tunnel;
@@ -66,8 +66,10 @@ impl Proxy {
             }
         };
         let mut response = match outcome {
-            Ok(Outcome::Answered(answered)) => respond::relayed(*answered, exchange, self.drain.cut.clone()),
-            Ok(Outcome::Switched(switching)) => switching.into_response(exchange, &self),
+            Ok((Outcome::Answered(answered), tenant)) => {
+                respond::relayed(*answered, exchange, Cuts::new(&self.drain.cut, &tenant))
+            }
+            Ok((Outcome::Switched(switching), tenant)) => switching.into_response(exchange, &self.drain, tenant),
             Err(refusal) => {
                 body.discard();
                 refusal.into_response(exchange)
@@ -88,7 +90,7 @@ impl Proxy {
         body: &mut Peeked,
         exchange: &mut Exchange,
         admission: &mut Option<Decision>,
-    ) -> Result<Outcome, Refusal> {
+    ) -> Result<(Outcome, Cut), Refusal> {
         let family = Family::of_path(head.uri.path());
         let refuse = |reason, message: String| Refusal::new(reason, family, message);
         if has_dot_segments(head.uri.path()) {
@@ -102,6 +104,8 @@ impl Proxy {
         let tenant =
             authenticate(table, &head.headers, exchange).map_err(|(reason, text)| refuse(reason, text.into()))?;
         let route = find_route(tenant, &head, body, family, exchange).await?;
+        let family = family_of(route, head.uri.path());
+        let refuse = |reason, message: String| Refusal::new(reason, family, message);
         if peek::declared_length(&head.headers).is_some_and(|length| length > route.body_max) {
             return Err(refuse(Reason::BodyTooLarge, too_large(&route.label, route.body_max)));
         }
@@ -109,13 +113,21 @@ impl Proxy {
             let message = format!("route {} is not ready: one of its references is not resolved", route.label);
             return Err(refuse(Reason::RouteNotReady, message));
         }
-        if tunnel::is_asked_for(&head) {
-            let handshake = switch::handshake(route, &head, family)?;
-            *admission = self.admit(tenant, route, family).await?;
-            return self.switch(route, head, &handshake, exchange, family).await;
-        }
+        let asks = tunnel::is_asked_for(&head);
+        let handshake = asks.then(|| switch::handshake(route, &head, family)).transpose()?;
         *admission = self.admit(tenant, route, family).await?;
-        self.attempt(route, head, body, exchange, family).await.map(|answered| Outcome::Answered(Box::new(answered)))
+        let cut = tenant.cut();
+        let asked = async {
+            match handshake {
+                Some(handshake) => self.switch(route, head, &handshake, exchange, family).await,
+                None => Ok(Outcome::Answered(Box::new(self.attempt(route, head, body, exchange, family).await?))),
+            }
+        };
+        tokio::select! {
+            biased;
+            outcome = asked => Ok((outcome?, cut.clone())),
+            () = cut.cancelled() => Err(refuse(Reason::TenantSuspended, SUSPENDED.to_owned()).under_way()),
+        }
     }
 
     async fn admit(
@@ -157,6 +169,8 @@ fn stay_http(response: &mut Response<AnswerBody>) {
 static METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
+const SUSPENDED: &str = "this tenant is suspended";
+
 /// Whether an upstream could read the path as another one than routes are matched against (RFC 3986, section 5.2.4).
 fn has_dot_segments(path: &str) -> bool {
     if !path.contains(['.', '%']) {
@@ -191,7 +205,7 @@ fn authenticate<'a>(
     exchange.tenant = Some(Arc::clone(&caller.tenant.label));
     exchange.key_id = Some(caller.key_id);
     if caller.tenant.suspended {
-        return Err((Reason::TenantSuspended, "this tenant is suspended"));
+        return Err((Reason::TenantSuspended, SUSPENDED));
     }
     Ok(caller.tenant)
 }
@@ -223,6 +237,12 @@ async fn find_route<'a>(
     };
     exchange.route = Some(Arc::clone(&route.label));
     Ok(route)
+}
+
+/// Whose error bodies the clients of a route read. All of its backends answer the same clients: the first one tells.
+fn family_of(route: &RouteEntry, path: &str) -> Family {
+    let Some(backend) = route.backends.first() else { return Family::of_path(path) };
+    Family::of(backend.provider, Format::of(backend.provider, path, route.policy.format), path)
 }
 
 fn too_large(route: &str, max: u64) -> String {

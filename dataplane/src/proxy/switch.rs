@@ -2,22 +2,21 @@
 
 use super::attempt::{upstream_message, upstream_uri, within};
 use super::refusal::Refusal;
-use super::respond::Answered;
+use super::respond::{Answered, Bounds};
 use super::{Proxy, headers, query};
-use crate::drain::Cut;
+use crate::drain::{Cut, Drain};
 use crate::exchange::Exchange;
 use crate::format::{Family, Format};
 use crate::reason::Reason;
 use crate::relay::AnswerBody;
 use crate::table::{BackendEntry, RouteEntry};
 use crate::tunnel::{Handshake, Tunnel};
-use crate::upstream::{Failed, RequestBody, Upgrade, UpstreamError};
+use crate::upstream::{Failed, RequestBody, Target, Upgrade, UpstreamError};
 use http::{Request, Response, StatusCode, Version, request, response};
 use hyper::upgrade::OnUpgrade;
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// What comes of a request.
 pub(super) enum Outcome {
@@ -34,9 +33,9 @@ pub(super) struct Switching {
 }
 
 impl Switching {
-    /// The tunnel runs as soon as the 101 is written.
-    pub(super) fn into_response(self, exchange: Exchange, proxy: &Proxy) -> Response<AnswerBody> {
-        self.tunnel.start(exchange, &proxy.drain);
+    /// The tunnel runs as soon as the 101 is written. `tenant` ends it with its tenant.
+    pub(super) fn into_response(self, exchange: Exchange, drain: &Drain, tenant: Cut) -> Response<AnswerBody> {
+        self.tunnel.start(exchange, drain, tenant);
         Response::from_parts(self.head, AnswerBody::Whole(None))
     }
 }
@@ -54,7 +53,7 @@ enum Failure {
 /// The handshake of a request that asks for a WebSocket, where its route has those and nothing is wrong with it.
 pub(super) fn handshake(route: &RouteEntry, head: &request::Parts, family: Family) -> Result<Handshake, Refusal> {
     let refuse = |message| Refusal::new(Reason::BadRequest, family, message);
-    if !route.backends.iter().any(|backend| format_of(backend, head).allows_upgrade()) {
+    if !route.backends.iter().any(|backend| format_of(route, backend, head).allows_upgrade()) {
         let path = head.uri.path();
         let message = format!("route {} has no WebSocket at {path}: send the request without Upgrade", route.label);
         return Err(refuse(message));
@@ -62,8 +61,8 @@ pub(super) fn handshake(route: &RouteEntry, head: &request::Parts, family: Famil
     Handshake::of(&head.headers).map_err(|error| refuse(error.to_string()))
 }
 
-fn format_of(backend: &BackendEntry, head: &request::Parts) -> Format {
-    Format::of(backend.provider, head.uri.path())
+fn format_of(route: &RouteEntry, backend: &BackendEntry, head: &request::Parts) -> Format {
+    Format::of(backend.provider, head.uri.path(), route.policy.format)
 }
 
 impl Proxy {
@@ -76,25 +75,25 @@ impl Proxy {
         exchange: &mut Exchange,
         family: Family,
     ) -> Result<Outcome, Refusal> {
-        let deadline = route.total.and_then(|total| Instant::now().checked_add(total));
         let Some(client) = head.extensions.remove::<OnUpgrade>() else {
             let message = "this connection can't become a WebSocket".to_owned();
             return Err(Refusal::new(Reason::BadRequest, family, message));
         };
         let mut failure = Failure::Request("the route has no backend with a WebSocket");
-        for backend in route.in_turn().filter(|backend| format_of(backend, &head).allows_upgrade()) {
+        for backend in route.in_turn().filter(|backend| format_of(route, backend, &head).allows_upgrade()) {
             exchange.provider = Some(backend.provider);
             exchange.backend = Some(backend.name.clone());
             match self.ask(route, backend, &head, handshake, exchange).await {
                 Ok(Upgrade::Refused(response)) => {
-                    let format = format_of(backend, &head);
-                    let answered = Answered { response: *response, format, idle: route.idle };
+                    let format = format_of(route, backend, &head);
+                    let bounds = Bounds::of(route, exchange);
+                    let answered = Answered { response: *response, format, bounds };
                     return Ok(Outcome::Answered(Box::new(answered)));
                 }
                 Ok(Upgrade::Switched(answer, upstream)) => {
                     let head = accepted(&answer, handshake, &exchange.request_id);
-                    let tunnel =
-                        Tunnel { client, upstream: *upstream, idle: route.idle, deadline, suspension: Cut::default() };
+                    let deadline = exchange.deadline(route.total);
+                    let tunnel = Tunnel { client, upstream: *upstream, idle: route.idle, deadline };
                     return Ok(Outcome::Switched(Box::new(Switching { head, tunnel })));
                 }
                 Err((error, is_unsent)) => {
@@ -127,8 +126,9 @@ impl Proxy {
         *request.headers_mut() = head.headers.clone();
         headers::to_upstream(request.headers_mut(), backend, true, &exchange.request_id);
         handshake.put(request.headers_mut());
+        let target = Target { origin: backend.origin.clone(), ca: backend.ca.clone(), connect: route.connect };
         let asked = async {
-            let mut upgrade = self.upstreams.upgrade(&backend.origin, request).await?;
+            let mut upgrade = self.upstreams.upgrade(&target, request).await?;
             let failed = |error| Failed { error, unsent: None };
             match &mut upgrade {
                 Upgrade::Switched(answer, _) => {

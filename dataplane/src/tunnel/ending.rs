@@ -2,7 +2,7 @@
 
 use super::frames::{Opcode, Side, close_frame, frame};
 use super::session::{Place, Session};
-use crate::format::realtime;
+use crate::format::openai_realtime;
 use crate::reason::{Reason, StreamEnd};
 
 /// What ended the relaying of a session.
@@ -56,7 +56,7 @@ impl Over {
             Self::Idle => (StreamEnd::IdleTimeout, Some(Reason::IdleTimeout)),
             Self::Total => (StreamEnd::TotalTimeout, Some(Reason::TotalTimeout)),
             Self::Drained => (StreamEnd::Drained, Some(Reason::Draining)),
-            Self::Suspended => (StreamEnd::Refused, Some(Reason::TenantSuspended)),
+            Self::Suspended => (StreamEnd::Suspended, Some(Reason::TenantSuspended)),
         }
     }
 
@@ -74,7 +74,7 @@ impl Over {
         let mut frames = Vec::new();
         // After the provider's own word a second error would only hide the first.
         if place == Place::Messages && !session.ends_in_failure {
-            frames = frame(Opcode::Text, &realtime::failure_event(reason, self.message(), request_id));
+            frames = frame(Opcode::Text, &openai_realtime::failure_event(reason, self.message(), request_id));
         }
         frames.extend(close_frame(self.code(), reason.name()));
         frames

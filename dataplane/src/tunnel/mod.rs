@@ -23,7 +23,8 @@ pub use handshake::{Handshake, HandshakeError, NotAccepted, VERSION, is_asked_fo
 use crate::drain::{Cut, Drain};
 use crate::exchange::{Exchange, Kind, Tunnelled};
 use crate::listener::Open;
-use crate::reason::StreamEnd;
+use crate::reason::{Reason, StreamEnd};
+use crate::relay::Deadline;
 use crate::upstream::Switched;
 use ending::Over;
 use http::StatusCode;
@@ -31,7 +32,6 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use pump::{Bounds, Pump};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How long the client's connection may take to be handed over behind the 101.
 const HAND_OVER: Duration = Duration::from_secs(10);
@@ -44,15 +44,13 @@ pub struct Tunnel {
     pub upstream: Switched,
     /// The longest silence of both sides; `None`: without bound.
     pub idle: Option<Duration>,
-    /// When it must be over; `None`: never.
-    pub deadline: Option<Instant>,
-    /// Ends it with its tenant.
-    pub suspension: Cut,
+    /// When it must be over.
+    pub deadline: Deadline,
 }
 
 impl Tunnel {
-    /// Runs the session as a task of its own, which the drain waits for and cuts.
-    pub fn start(self, mut exchange: Exchange, drain: &Drain) {
+    /// Runs the session as a task of its own, which the drain waits for and cuts; so does the suspension of its tenant.
+    pub fn start(self, mut exchange: Exchange, drain: &Drain, tenant: Cut) {
         exchange.code = Some(StatusCode::SWITCHING_PROTOCOLS.as_u16());
         exchange.kind = Kind::WebSocket;
         exchange.goes_out();
@@ -60,24 +58,26 @@ impl Tunnel {
         let cut = drain.cut.clone();
         drain.tunnels.spawn(async move {
             let _open = open;
-            self.run(exchange, cut).await;
+            self.run(exchange, cut, tenant).await;
         });
     }
 
-    async fn run(self, mut exchange: Exchange, cut: Cut) {
+    async fn run(self, mut exchange: Exchange, cut: Cut, tenant: Cut) {
         let handed_over = tokio::select! {
             client = tokio::time::timeout(HAND_OVER, self.client) => client,
-            () = cut.cancelled() => return exchange.end(StreamEnd::Drained),
+            () = cut.cancelled() => {
+                exchange.reason = Some(Reason::Draining);
+                return exchange.end(StreamEnd::Drained);
+            }
         };
         // Without it, the client left before it had its 101.
         let Ok(Ok(client)) = handed_over else { return };
-        let bounds = Bounds { idle: self.idle, deadline: self.deadline };
+        let bounds = Bounds { idle: self.idle, deadline: self.deadline.at() };
         let mut pump = Pump::new(TokioIo::new(client), self.upstream, bounds);
-        let suspension = self.suspension;
         let stop = async {
             tokio::select! {
                 () = cut.cancelled() => Over::Drained,
-                () = suspension.cancelled() => Over::Suspended,
+                () = tenant.cancelled() => Over::Suspended,
             }
         };
         let over = pump.run(stop).await;
@@ -91,8 +91,8 @@ impl Tunnel {
             bytes_out: pump.bytes_out + farewell.len() as u64,
             messages_in: session.messages_in,
             messages_out: session.messages_out,
-            spent: session.spent,
         });
+        exchange.usage = session.usage;
         if !is_there {
             return exchange.end(end);
         }

@@ -2,6 +2,7 @@
 
 use super::ending::Over;
 use super::session::{Place, Session};
+use crate::relay::WRITE_STALL;
 use bytes::{Buf, BytesMut};
 use std::future::Future;
 use std::io;
@@ -14,8 +15,6 @@ use tokio::time::{Instant, Sleep};
 const READ: usize = 8 << 10;
 /// Most bytes that wait for one side to take them; and of a message that waits for its end.
 pub(super) const HELD: usize = 64 << 10;
-/// How long a client may read nothing of what waits for it.
-pub(super) const STALL: Duration = Duration::from_mins(1);
 /// How long the closing of the connection may take behind a Close frame.
 pub(super) const CLOSING: Duration = Duration::from_secs(10);
 /// A timer that no session outlives unnoticed: it is armed anew.
@@ -231,7 +230,7 @@ where
     }
 
     fn stalled_at(&self) -> Option<Instant> {
-        (!self.down.is_through()).then(|| self.taken + STALL)
+        (!self.down.is_through()).then(|| self.taken + WRITE_STALL)
     }
 
     fn next_deadline(&self) -> Instant {

@@ -2,7 +2,8 @@
 
 use super::frames::{Frames, Side};
 use super::lookout::{Ended, Lookout};
-use crate::format::realtime::{self, Event, Spent};
+use crate::format::Usage;
+use crate::format::openai_realtime::{self, Event};
 
 /// Where bytes of the server end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +46,8 @@ pub(super) struct Session {
     pub(super) closed_by_server: bool,
     /// Responses that began and are not over.
     pub(super) open_responses: u32,
-    /// The tokens of all responses that are over; `None`: there was none.
-    pub(super) spent: Option<Spent>,
+    /// The tokens of all responses that are over.
+    pub(super) usage: Usage,
     /// The provider said that it failed.
     pub(super) failed: bool,
     /// That was the last message.
@@ -63,7 +64,7 @@ impl Session {
             close: None,
             closed_by_server: false,
             open_responses: 0,
-            spent: None,
+            usage: Usage { input: None, output: None, cached: None, cache_written: None, reasoning: None },
             failed: false,
             ends_in_failure: false,
         }
@@ -122,15 +123,12 @@ impl Session {
     fn server_says(&mut self) {
         self.messages_out += 1;
         self.ends_in_failure = false;
-        match self.server.text().and_then(realtime::event) {
+        match self.server.text().and_then(openai_realtime::event) {
             None => {}
             Some(Event::ResponseBegun) => self.open_responses += 1,
-            Some(Event::ResponseDone(spent)) => {
+            Some(Event::ResponseDone(usage)) => {
                 self.open_responses = self.open_responses.saturating_sub(1);
-                let sum = self.spent.get_or_insert_default();
-                sum.input = sum.input.saturating_add(spent.input);
-                sum.output = sum.output.saturating_add(spent.output);
-                sum.cached = sum.cached.saturating_add(spent.cached);
+                self.usage.add(usage);
             }
             Some(Event::Failed { by_client }) => {
                 self.failed |= !by_client;

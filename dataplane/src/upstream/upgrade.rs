@@ -1,13 +1,13 @@
 //! Requests that may turn their connection into something else than HTTP (RFC 9110, section 7.8).
 
-use super::connector::Stream;
-use super::{Answer, Failed, RequestBody, UpstreamError, Upstreams};
-use crate::table::Origin;
+use super::source::{Http1, Source};
+use super::stream::Stream;
+use super::{Answer, Failed, Key, RequestBody, Target, UpstreamError, Upstreams};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, response};
-use hyper_util::rt::TokioIo;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -21,7 +21,7 @@ pub enum Upgrade {
 
 /// A connection that left HTTP behind, to read and write. Dropping it closes it.
 pub struct Switched {
-    io: TokioIo<Stream>,
+    io: Stream,
     /// What the upstream sent right behind its 101: read first.
     early: Bytes,
 }
@@ -54,18 +54,21 @@ impl AsyncWrite for Switched {
 impl Upstreams {
     /// Sends such a request on a connection of its own, which is HTTP/1.1, and waits for the answer's head; without bound of its own. Cancel-safe:
     /// dropping it closes the connection.
-    pub async fn upgrade(&self, origin: &Origin, request: Request<RequestBody>) -> Result<Upgrade, Failed> {
-        let connection = match self.connector.connect(origin).await {
+    pub async fn upgrade(&self, target: &Target, request: Request<RequestBody>) -> Result<Upgrade, Failed> {
+        let connection = match self.dial_http1(target).await {
             Ok(connection) => connection,
             Err(error) => return Err(Failed { error, unsent: Some(Box::new(request)) }),
         };
         let (head, body, connection) = connection.send(request).await?;
         if head.status != StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(Upgrade::Refused(Box::new(self.answer(origin, head, body, connection))));
+            let trust = self.connector.trust(target).map_err(|error| Failed { error, unsent: None })?;
+            let key = Key { origin: target.origin.clone(), trust: trust.id };
+            let pool = Arc::clone(&self.pool);
+            let source = Source::Http1(Http1 { body, connection: Some(connection), key, pool });
+            return Ok(Upgrade::Refused(Box::new(Response::from_parts(head, Answer::new(source)))));
         }
         let lost = Failed { error: UpstreamError::Reset, unsent: None };
         let (io, early) = connection.into_stream().await.ok_or(lost)?;
-        let switched = Switched { io: TokioIo::new(io), early };
-        Ok(Upgrade::Switched(Box::new(head), Box::new(switched)))
+        Ok(Upgrade::Switched(Box::new(head), Box::new(Switched { io, early })))
     }
 }

@@ -1,8 +1,9 @@
 //! Two connections in memory, on a clock that stands still while something can move.
 
 use super::{CREATED, FIN, TEXT, masked, raw, text};
+use crate::relay::WRITE_STALL;
 use crate::tunnel::ending::Over;
-use crate::tunnel::pump::{Bounds, CLOSING, HELD, LAST_WORDS, Pump, STALL};
+use crate::tunnel::pump::{Bounds, CLOSING, HELD, LAST_WORDS, Pump};
 use crate::tunnel::session::Place;
 use std::future::pending;
 use std::time::Duration;
@@ -92,7 +93,7 @@ async fn a_client_that_reads_nothing_stops_its_upstream_and_then_its_session() {
     });
     let begun = Instant::now();
     assert_eq!(pump.run(pending()).await, Over::ClientStalled);
-    assert_eq!(begun.elapsed().as_secs(), STALL.as_secs());
+    assert_eq!(begun.elapsed().as_secs(), WRITE_STALL.as_secs());
     drop(pump);
     let sent = sending.await.unwrap();
     assert!((HELD..=HELD + 16 * ROOM).contains(&sent), "{sent}");

@@ -1,5 +1,5 @@
 use super::{CONTINUATION, CREATED, FIN, TEXT, done, masked, payload_of, raw, text};
-use crate::format::realtime::Spent;
+use crate::format::Usage;
 use crate::reason::{Reason, StreamEnd};
 use crate::tunnel::ending::Over;
 use crate::tunnel::frames::{Opcode, Side};
@@ -22,7 +22,7 @@ fn heard(pieces: &[Vec<u8>]) -> Session {
 fn tokens_of_responses_are_summed() {
     let mut session =
         heard(&[text(CREATED), done(3, 4), text(CREATED), done(10, 20), text(r#"{"type":"response.done"}"#)]);
-    assert_eq!(session.spent, Some(Spent { input: 13, output: 24, cached: 0 }));
+    assert_eq!(session.usage, Usage { input: Some(13), output: Some(24), ..Usage::default() });
     assert_eq!((session.open_responses, session.messages_out), (0, 5));
     session.server_sends(&text(CREATED), Place::Messages);
     assert_eq!(session.open_responses, 1);
@@ -38,15 +38,15 @@ fn a_message_in_pieces_is_read_and_one_that_is_too_long_is_not() {
         for piece in pieces.chunks(size) {
             session.server_sends(piece, Place::Messages);
         }
-        assert_eq!(session.spent.map(|spent| spent.output), Some(2));
+        assert_eq!(session.usage.output, Some(2));
     }
     let padded = |length: usize| {
         let event = r#"{"type":"response.done","response":{"usage":{"output_tokens":9}}}"#;
         raw(FIN | TEXT, (event.to_owned() + &" ".repeat(length - event.len())).as_bytes())
     };
-    assert!(heard(&[padded(LONGEST_MESSAGE)]).spent.is_some());
+    assert!(heard(&[padded(LONGEST_MESSAGE)]).usage.output.is_some());
     let long = heard(&[padded(LONGEST_MESSAGE + 1), done(1, 1)]);
-    assert_eq!((long.spent.map(|spent| spent.output), long.messages_out), (Some(1), 2));
+    assert_eq!((long.usage.output, long.messages_out), (Some(1), 2));
 }
 
 #[test]

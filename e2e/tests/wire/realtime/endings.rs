@@ -164,6 +164,22 @@ async fn the_drain_waits_for_sessions_and_then_cuts_them() {
 }
 
 #[tokio::test]
+async fn a_suspension_that_cuts_ends_sessions() {
+    let (house, provider) = House::simple().await;
+    let mut talk = Talk::to(&house, "fake-ok").await;
+    talk.until("session.created").await;
+    let mut suspended = config::simple(provider.addr());
+    suspended.tenants[0].suspended = true;
+    suspended.tenants[0].cut = true;
+    house.swap(&suspended, "bbbbbbbbbbbb");
+    let (error, code) = talk.failure().await;
+    assert_eq!((&error["error"]["code"], code), (&"tenant_suspended".into(), Some(1008)));
+    drop(talk);
+    house.ended(101, "Suspended", Some("tenant_suspended")).await;
+    wait_for(&provider, |requests| requests[0].outcome.ended == Some(Ended::ClientGone)).await;
+}
+
+#[tokio::test]
 async fn frames_that_break_the_rules_pass_all_the_same() {
     let head = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-protocol: other\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     let frames = b"\x81\x02{}\xf3\x05wrong\x81\x02{}";
