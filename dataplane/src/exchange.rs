@@ -82,6 +82,8 @@ pub struct Exchange {
     pub provider: Option<Provider>,
     /// Name of the backend.
     pub backend: Option<String>,
+    /// Requests that were sent to backends.
+    pub attempts: u32,
     /// What the answer carries.
     pub kind: Kind,
     /// Status code that the client was sent.
@@ -113,6 +115,7 @@ impl Exchange {
             route: None,
             provider: None,
             backend: None,
+            attempts: 0,
             kind: Kind::default(),
             code: None,
             reason: None,
@@ -128,6 +131,11 @@ impl Exchange {
     /// When it must be over, `total` after its head came.
     pub fn deadline(&self, total: Option<Duration>) -> Deadline {
         Deadline::after(self.started, total)
+    }
+
+    /// When it began.
+    pub fn started(&self) -> Instant {
+        self.started
     }
 
     /// A piece of the answer's body is on its way to the client.
@@ -232,6 +240,7 @@ impl Exchange {
             bytes_in = through.map(|through| through.bytes_in),
             messages_in = through.map(|through| through.messages_in),
             messages_out = through.map(|through| through.messages_out),
+            attempts = self.attempts,
             tokens_in = self.usage.input,
             tokens_out = self.usage.output,
             tokens_cached = self.usage.cached,

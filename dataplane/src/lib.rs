@@ -5,6 +5,7 @@
 //! proxy         authenticate -> find route -> admit -> attempt -> respond
 //!   table         who may call what: built from a snapshot, swapped whole
 //!   limits        may this tenant, now
+//!   balance       which backend, how often, and whether once more
 //!   upstream      connections to providers, polled inside the response body
 //! relay         the response body: idle timeout, event boundaries, the one end of each stream
 //! tunnel        WebSockets, where the route's format has them
@@ -14,6 +15,7 @@
 //! ```
 
 pub mod admin;
+pub mod balance;
 pub mod cli;
 pub mod config;
 pub mod drain;

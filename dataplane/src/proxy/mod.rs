@@ -9,6 +9,7 @@ mod query;
 mod refusal;
 mod request_id;
 mod respond;
+mod rewrite;
 mod switch;
 #[cfg(test)]
 mod tests;
@@ -86,7 +87,7 @@ impl Proxy {
     async fn answer(
         &self,
         table: &Table,
-        head: http::request::Parts,
+        mut head: http::request::Parts,
         body: &mut Peeked,
         exchange: &mut Exchange,
         admission: &mut Option<Decision>,
@@ -113,19 +114,14 @@ impl Proxy {
             let message = format!("route {} is not ready: one of its references is not resolved", route.label);
             return Err(refuse(Reason::RouteNotReady, message));
         }
-        let asks = tunnel::is_asked_for(&head);
-        let handshake = asks.then(|| switch::handshake(route, &head, family)).transpose()?;
+        let asked = switch::asked(route, &mut head, family)?;
         *admission = self.admit(tenant, route, family).await?;
         let cut = tenant.cut();
-        let asked = async {
-            match handshake {
-                Some(handshake) => self.switch(route, head, &handshake, exchange, family).await,
-                None => Ok(Outcome::Answered(Box::new(self.attempt(route, head, body, exchange, family).await?))),
-            }
-        };
         tokio::select! {
             biased;
-            outcome = asked => Ok((outcome?, cut.clone())),
+            answered = self.attempt(route, None, head, body, exchange, family) => {
+                Ok((switch::outcome(answered?, asked, &exchange.request_id), cut.clone()))
+            }
             () = cut.cancelled() => Err(refuse(Reason::TenantSuspended, SUSPENDED.to_owned()).under_way()),
         }
     }
@@ -229,7 +225,7 @@ async fn find_route<'a>(
         let model = body.find_model(&head.headers, body_max).await;
         let too_large = || format!("the request body is longer than any route of {path} allows: {body_max} bytes");
         let model = model.map_err(|error| Refusal::of_body(error, family, too_large()))?;
-        found = tenant.routes.find(&head.method, path, ModelNeed::Known(model.as_deref()));
+        found = tenant.routes.find(&head.method, path, ModelNeed::Known(model.name.as_deref()));
     }
     let Found::Route(route) = found else {
         let message = format!("no route of tenant {} matches {} {path}", tenant.label, head.method);

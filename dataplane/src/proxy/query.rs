@@ -1,8 +1,7 @@
 //! The model of a request that has it in its query, as those for a Realtime WebSocket do.
 
 use super::credentials::decoded;
-use http::Uri;
-use http::uri::PathAndQuery;
+use super::rewrite;
 use relay_snapshot::ModelRewrite;
 
 /// The query names its model twice: which one counts can't be told.
@@ -24,29 +23,11 @@ fn is_model(part: &str) -> bool {
     decoded(part.split('=').next().unwrap_or_default()) == b"model"
 }
 
-/// The same URI with the model that a backend knows it by.
-pub(super) fn with_model(uri: &Uri, rewrite: &ModelRewrite) -> Uri {
-    let renamed = uri.query().and_then(|query| renamed(query, rewrite));
-    let target = renamed.and_then(|query| format!("{}?{query}", uri.path()).parse::<PathAndQuery>().ok());
-    target.map_or_else(|| uri.clone(), Uri::from)
-}
-
-fn renamed(query: &str, rewrite: &ModelRewrite) -> Option<String> {
+/// The query with the model that a backend knows it by; `None`: it stays as it is.
+pub(super) fn renamed(query: &str, rewrite: &ModelRewrite) -> Option<String> {
     let model = model_of(query).ok()??;
-    let new = match rewrite {
-        ModelRewrite::None => return None,
-        ModelRewrite::To(new) => new,
-        ModelRewrite::Map(map) => map.get(&model)?,
-    };
-    let rename = |part: &str| if is_model(part) { format!("model={}", encoded(new)) } else { part.to_owned() };
+    let wanted = rewrite::wanted(rewrite, Some(&model))?;
+    let rename =
+        |part: &str| if is_model(part) { format!("model={}", rewrite::encoded(wanted)) } else { part.to_owned() };
     Some(query.split('&').map(rename).collect::<Vec<_>>().join("&"))
-}
-
-/// Percent-encoded but for what RFC 3986, section 2.3, leaves alone.
-fn encoded(text: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(byte).collect()
 }

@@ -1,22 +1,17 @@
-//! Requests that ask for a WebSocket: a backend of the route is asked for one, and the two become a tunnel.
+//! Requests that ask for a WebSocket: what they must be, and the tunnel that their answer begins.
 
-use super::attempt::{upstream_message, upstream_uri, within};
+use super::headers;
 use super::refusal::Refusal;
-use super::respond::{Answered, Bounds};
-use super::{Proxy, headers, query};
+use super::respond::Answered;
 use crate::drain::{Cut, Drain};
 use crate::exchange::Exchange;
 use crate::format::{Family, Format};
 use crate::reason::Reason;
 use crate::relay::AnswerBody;
-use crate::table::{BackendEntry, RouteEntry};
-use crate::tunnel::{Handshake, Tunnel};
-use crate::upstream::{Failed, RequestBody, Target, Upgrade, UpstreamError};
-use http::{Request, Response, StatusCode, Version, request, response};
+use crate::table::RouteEntry;
+use crate::tunnel::{self, Handshake, Tunnel};
+use http::{Response, Version, request, response};
 use hyper::upgrade::OnUpgrade;
-use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 /// What comes of a request.
 pub(super) enum Outcome {
@@ -24,6 +19,12 @@ pub(super) enum Outcome {
     Answered(Box<Answered>),
     /// An upstream agreed to a WebSocket.
     Switched(Box<Switching>),
+}
+
+/// A client that asks for a WebSocket.
+pub(super) struct Asked {
+    client: OnUpgrade,
+    handshake: Handshake,
 }
 
 /// The client's 101, and the tunnel behind it.
@@ -40,137 +41,37 @@ impl Switching {
     }
 }
 
-/// Why no backend answered.
-enum Failure {
-    /// The request can't be sent on.
-    Request(&'static str),
-    /// No head in time.
-    Timeout(Duration),
-    /// The upstream failed.
-    Upstream(UpstreamError),
-}
-
-/// The handshake of a request that asks for a WebSocket, where its route has those and nothing is wrong with it.
-pub(super) fn handshake(route: &RouteEntry, head: &request::Parts, family: Family) -> Result<Handshake, Refusal> {
+/// Whether a request asks for a WebSocket: where its route has those, and nothing is wrong with the handshake, which then goes with its head.
+pub(super) fn asked(route: &RouteEntry, head: &mut request::Parts, family: Family) -> Result<Option<Asked>, Refusal> {
+    if !tunnel::is_asked_for(head) {
+        return Ok(None);
+    }
     let refuse = |message| Refusal::new(Reason::BadRequest, family, message);
-    if !route.backends.iter().any(|backend| format_of(route, backend, head).allows_upgrade()) {
-        let path = head.uri.path();
+    let path = head.uri.path();
+    let format = |provider| Format::of(provider, path, route.policy.format);
+    if !route.backends.iter().all(|backend| format(backend.provider).allows_upgrade()) {
         let message = format!("route {} has no WebSocket at {path}: send the request without Upgrade", route.label);
         return Err(refuse(message));
     }
-    Handshake::of(&head.headers).map_err(|error| refuse(error.to_string()))
+    let handshake = Handshake::of(&head.headers).map_err(|error| refuse(error.to_string()))?;
+    let client = head.extensions.remove::<OnUpgrade>();
+    let client = client.ok_or_else(|| refuse("this connection can't become a WebSocket".to_owned()))?;
+    head.extensions.insert(handshake.clone());
+    Ok(Some(Asked { client, handshake }))
 }
 
-fn format_of(route: &RouteEntry, backend: &BackendEntry, head: &request::Parts) -> Format {
-    Format::of(backend.provider, head.uri.path(), route.policy.format)
-}
-
-impl Proxy {
-    /// Asks the route's backends in turn. A further one is asked only where nothing was sent to the one before.
-    pub(super) async fn switch(
-        &self,
-        route: &RouteEntry,
-        mut head: request::Parts,
-        handshake: &Handshake,
-        exchange: &mut Exchange,
-        family: Family,
-    ) -> Result<Outcome, Refusal> {
-        let Some(client) = head.extensions.remove::<OnUpgrade>() else {
-            let message = "this connection can't become a WebSocket".to_owned();
-            return Err(Refusal::new(Reason::BadRequest, family, message));
-        };
-        let mut failure = Failure::Request("the route has no backend with a WebSocket");
-        for backend in route.in_turn().filter(|backend| format_of(route, backend, &head).allows_upgrade()) {
-            exchange.provider = Some(backend.provider);
-            exchange.backend = Some(backend.name.clone());
-            match self.ask(route, backend, &head, handshake, exchange).await {
-                Ok(Upgrade::Refused(response)) => {
-                    let format = format_of(route, backend, &head);
-                    let bounds = Bounds::of(route, exchange);
-                    let answered = Answered { response: *response, format, bounds };
-                    return Ok(Outcome::Answered(Box::new(answered)));
-                }
-                Ok(Upgrade::Switched(answer, upstream)) => {
-                    let head = accepted(&answer, handshake, &exchange.request_id);
-                    let deadline = exchange.deadline(route.total);
-                    let tunnel = Tunnel { client, upstream: *upstream, idle: route.idle, deadline };
-                    return Ok(Outcome::Switched(Box::new(Switching { head, tunnel })));
-                }
-                Err((error, is_unsent)) => {
-                    failure = error;
-                    if !is_unsent {
-                        break;
-                    }
-                }
-            }
-        }
-        Err(failure.into_refusal(route, exchange, family))
-    }
-
-    /// Sends the handshake and waits for its answer: a 101 that is one, or the first byte of another.
-    async fn ask(
-        &self,
-        route: &RouteEntry,
-        backend: &BackendEntry,
-        head: &request::Parts,
-        handshake: &Handshake,
-        exchange: &mut Exchange,
-    ) -> Result<Upgrade, (Failure, bool)> {
-        let uri = query::with_model(&head.uri, &backend.model);
-        let Some(uri) = upstream_uri(backend, &uri) else {
-            return Err((Failure::Request("the path can't be sent on"), false));
-        };
-        let mut request = Request::new(RequestBody::new(VecDeque::new(), None, 0, Arc::new(OnceLock::new())));
-        *request.uri_mut() = uri;
-        *request.version_mut() = Version::HTTP_11;
-        *request.headers_mut() = head.headers.clone();
-        headers::to_upstream(request.headers_mut(), backend, true, &exchange.request_id);
-        handshake.put(request.headers_mut());
-        let target = Target { origin: backend.origin.clone(), ca: backend.ca.clone(), connect: route.connect };
-        let asked = async {
-            let mut upgrade = self.upstreams.upgrade(&target, request).await?;
-            let failed = |error| Failed { error, unsent: None };
-            match &mut upgrade {
-                Upgrade::Switched(answer, _) => {
-                    handshake.check(&answer.headers).map_err(|_| failed(UpstreamError::Protocol))?;
-                }
-                Upgrade::Refused(answer) => answer.body_mut().wait_for_first().await.map_err(failed)?,
-            }
-            Ok(upgrade)
-        };
-        match within(route.first_byte, asked).await {
-            Some(Ok(upgrade)) => {
-                exchange.first_byte();
-                Ok(upgrade)
-            }
-            Some(Err(Failed { error, unsent })) => Err((Failure::Upstream(error), unsent.is_some())),
-            None => Err((Failure::Timeout(route.first_byte.unwrap_or_default()), false)),
-        }
-    }
-}
-
-/// The head of the client's 101.
-fn accepted(answer: &response::Parts, handshake: &Handshake, request_id: &str) -> response::Parts {
-    let (mut head, ()) = Response::new(()).into_parts();
-    head.status = StatusCode::SWITCHING_PROTOCOLS;
-    head.headers = answer.headers.clone();
+/// What the answer is to the client.
+pub(super) fn outcome(mut answered: Answered, asked: Option<Asked>, request_id: &str) -> Outcome {
+    let (Some(upstream), Some(Asked { client, handshake })) = (answered.switched.take(), asked) else {
+        return Outcome::Answered(Box::new(answered));
+    };
+    let (mut head, _) = answered.response.into_parts();
+    let answer = head.headers.clone();
     headers::to_client(&mut head.headers, request_id);
-    handshake.accept_into(&mut head.headers, &answer.headers);
-    head
-}
-
-impl Failure {
-    fn into_refusal(self, route: &RouteEntry, exchange: &Exchange, family: Family) -> Refusal {
-        let (reason, message) = match self {
-            Self::Request(message) => (Reason::BadRequest, message.to_owned()),
-            Self::Timeout(limit) => {
-                (Reason::FirstByteTimeout, format!("the upstream did not answer the handshake within {limit:?}"))
-            }
-            Self::Upstream(error) => {
-                tracing::warn!(route = %route.label, request_id = %exchange.request_id, %error, "no answer");
-                (error.reason(), upstream_message(&error).to_owned())
-            }
-        };
-        Refusal::new(reason, family, message)
-    }
+    handshake.accept_into(&mut head.headers, &answer);
+    // The version is that of the client's connection.
+    head.version = Version::HTTP_11;
+    let bounds = answered.bounds;
+    let tunnel = Tunnel { client, upstream: *upstream, idle: bounds.idle, deadline: bounds.deadline };
+    Outcome::Switched(Box::new(Switching { head, tunnel }))
 }

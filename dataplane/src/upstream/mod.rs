@@ -12,6 +12,7 @@ mod dial;
 mod gate;
 mod http2;
 mod pool;
+mod room;
 mod source;
 mod stream;
 mod sync;
@@ -19,11 +20,14 @@ mod sync;
 mod tests;
 mod tls;
 mod upgrade;
+mod upload;
 
-pub use body::{Answer, RequestBody, RequestBodyError, discard};
+pub use body::{Answer, RequestBodyError, discard};
 pub use connector::{Connector, ConnectorOptions, HostOverride};
 pub use destinations::{AddressClass, Cidr};
-pub use upgrade::{Switched, Upgrade};
+pub use room::Room;
+pub use upgrade::Switched;
+pub use upload::{KEPT_MAX, RequestBody, Splice, Upload, Waits};
 
 use crate::reason::Reason;
 use crate::table::Origin;

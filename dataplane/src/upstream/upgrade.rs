@@ -4,20 +4,12 @@ use super::source::{Http1, Source};
 use super::stream::Stream;
 use super::{Answer, Failed, Key, RequestBody, Target, UpstreamError, Upstreams};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, response};
+use http::{Request, Response, StatusCode};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-/// What came of such a request.
-pub enum Upgrade {
-    /// 101: the connection speaks the other protocol now.
-    Switched(Box<response::Parts>, Box<Switched>),
-    /// An answer as to any request.
-    Refused(Box<Response<Answer>>),
-}
 
 /// A connection that left HTTP behind, to read and write. Dropping it closes it.
 pub struct Switched {
@@ -52,23 +44,31 @@ impl AsyncWrite for Switched {
 }
 
 impl Upstreams {
-    /// Sends such a request on a connection of its own, which is HTTP/1.1, and waits for the answer's head; without bound of its own. Cancel-safe:
-    /// dropping it closes the connection.
-    pub async fn upgrade(&self, target: &Target, request: Request<RequestBody>) -> Result<Upgrade, Failed> {
+    /// Sends such a request on a connection of its own, which is HTTP/1.1, and waits for the answer's head; without bound of its own. The connection
+    /// comes with a 101, which has no body. Cancel-safe: dropping it closes the connection.
+    pub async fn upgrade(
+        &self,
+        target: &Target,
+        request: Request<RequestBody>,
+    ) -> Result<(Response<Answer>, Option<Box<Switched>>), Failed> {
+        let trust = match self.connector.trust(target) {
+            Ok(trust) => trust,
+            Err(error) => return Err(Failed { error, unsent: Some(Box::new(request)) }),
+        };
         let connection = match self.dial_http1(target).await {
             Ok(connection) => connection,
             Err(error) => return Err(Failed { error, unsent: Some(Box::new(request)) }),
         };
         let (head, body, connection) = connection.send(request).await?;
-        if head.status != StatusCode::SWITCHING_PROTOCOLS {
-            let trust = self.connector.trust(target).map_err(|error| Failed { error, unsent: None })?;
-            let key = Key { origin: target.origin.clone(), trust: trust.id };
-            let pool = Arc::clone(&self.pool);
-            let source = Source::Http1(Http1 { body, connection: Some(connection), key, pool });
-            return Ok(Upgrade::Refused(Box::new(Response::from_parts(head, Answer::new(source)))));
-        }
-        let lost = Failed { error: UpstreamError::Reset, unsent: None };
-        let (io, early) = connection.into_stream().await.ok_or(lost)?;
-        Ok(Upgrade::Switched(Box::new(head), Box::new(Switched { io, early })))
+        let (connection, switched) = if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            let lost = Failed { error: UpstreamError::Reset, unsent: None };
+            let (io, early) = connection.into_stream().await.ok_or(lost)?;
+            (None, Some(Box::new(Switched { io, early })))
+        } else {
+            (Some(connection), None)
+        };
+        let key = Key { origin: target.origin.clone(), trust: trust.id };
+        let source = Source::Http1(Http1 { body, connection, key, pool: Arc::clone(&self.pool) });
+        Ok((Response::from_parts(head, Answer::new(source)), switched))
     }
 }
