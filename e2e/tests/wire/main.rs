@@ -15,6 +15,7 @@ mod leaving;
 mod limits;
 mod raw;
 mod reading_on;
+mod realtime;
 mod reload;
 mod retries;
 mod rewrite;
