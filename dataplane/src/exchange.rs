@@ -3,6 +3,7 @@
 use crate::format::Usage;
 use crate::metrics::{Metrics, millis};
 use crate::reason::{Reason, StreamEnd};
+use crate::relay::Deadline;
 use relay_snapshot::Provider;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,10 +103,20 @@ impl Exchange {
         }
     }
 
+    /// When it must be over, `total` after its head came.
+    pub fn deadline(&self, total: Option<Duration>) -> Deadline {
+        Deadline::after(self.started, total)
+    }
+
     /// A piece of the answer's body is on its way to the client.
     pub fn saw(&mut self, bytes: usize) {
         self.bytes_out += bytes as u64;
         self.chunks += 1;
+    }
+
+    /// Pieces and bytes so far.
+    pub fn counted(&self) -> (u64, u64) {
+        (self.chunks, self.bytes_out)
     }
 
     /// The upstream's first byte is there.

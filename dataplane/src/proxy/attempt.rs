@@ -2,7 +2,7 @@
 
 use super::peek::Peeked;
 use super::refusal::Refusal;
-use super::respond::Answered;
+use super::respond::{Answered, Bounds};
 use super::{Proxy, credentials, headers, too_large};
 use crate::exchange::Exchange;
 use crate::format::{Family, Format};
@@ -44,7 +44,9 @@ impl Proxy {
             exchange.provider = Some(backend.provider);
             exchange.backend = Some(backend.name.clone());
             match self.try_backend(route, backend, &head, unsent, exchange).await {
-                Ok((response, format)) => return Ok(Answered { response, format, idle: route.idle }),
+                Ok((response, format)) => {
+                    return Ok(Answered { response, format, bounds: Bounds::of(route, exchange) });
+                }
                 Err((error, unsent)) => {
                     failure = error;
                     body = unsent;

@@ -11,13 +11,13 @@ mod respond;
 #[cfg(test)]
 mod tests;
 
-use crate::drain::Drain;
+use crate::drain::{Cut, Drain};
 use crate::exchange::Exchange;
 use crate::format::{Family, Format};
 use crate::limits::{Decision, Limiter};
 use crate::metrics::Metrics;
 use crate::reason::Reason;
-use crate::relay::AnswerBody;
+use crate::relay::{AnswerBody, Cuts};
 use crate::serving::Serving;
 use crate::table::{Found, ModelNeed, RouteEntry, Table, TenantEntry};
 use crate::upstream::Upstreams;
@@ -60,7 +60,7 @@ impl Proxy {
             }
         };
         let mut response = match outcome {
-            Ok(answered) => respond::relayed(answered, exchange, self.drain.cut.clone()),
+            Ok((answered, tenant)) => respond::relayed(answered, exchange, Cuts::new(&self.drain.cut, &tenant)),
             Err(refusal) => {
                 body.discard();
                 refusal.into_response(exchange)
@@ -78,7 +78,7 @@ impl Proxy {
         body: &mut Peeked,
         exchange: &mut Exchange,
         admission: &mut Option<Decision>,
-    ) -> Result<respond::Answered, Refusal> {
+    ) -> Result<(respond::Answered, Cut), Refusal> {
         let family = Family::of_path(head.uri.path());
         let refuse = |reason, message: String| Refusal::new(reason, family, message);
         if has_dot_segments(head.uri.path()) {
@@ -102,7 +102,12 @@ impl Proxy {
             return Err(refuse(Reason::RouteNotReady, message));
         }
         *admission = self.admit(tenant, route, family).await?;
-        self.attempt(route, head, body, exchange, family).await
+        let cut = tenant.cut();
+        tokio::select! {
+            biased;
+            answered = self.attempt(route, head, body, exchange, family) => Ok((answered?, cut.clone())),
+            () = cut.cancelled() => Err(refuse(Reason::TenantSuspended, SUSPENDED.to_owned()).under_way()),
+        }
     }
 
     async fn admit(
@@ -134,6 +139,8 @@ impl Proxy {
 /// The methods that are relayed: those that a route can name. TRACE would show a tenant the provider's key, CONNECT asks for a tunnel.
 static METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+
+const SUSPENDED: &str = "this tenant is suspended";
 
 /// Whether an upstream could read the path as another one than routes are matched against (RFC 3986, section 5.2.4).
 fn has_dot_segments(path: &str) -> bool {
@@ -169,7 +176,7 @@ fn authenticate<'a>(
     exchange.tenant = Some(Arc::clone(&caller.tenant.label));
     exchange.key_id = Some(caller.key_id);
     if caller.tenant.suspended {
-        return Err((Reason::TenantSuspended, "this tenant is suspended"));
+        return Err((Reason::TenantSuspended, SUSPENDED));
     }
     Ok(caller.tenant)
 }

@@ -21,6 +21,8 @@ pub type Digest = [u8; 32];
 pub struct Table {
     /// Digest of its content, 12 hex digits; empty before the first.
     pub revision: Arc<str>,
+    /// All tenants, also those without a key.
+    pub(crate) tenants: Vec<Arc<TenantEntry>>,
     keys: HashMap<Digest, Arc<TenantEntry>>,
 }
 
@@ -43,14 +45,16 @@ impl Table {
             }
         }
         let mut keys = HashMap::new();
+        let mut tenants = Vec::with_capacity(snapshot.tenants.len());
         for tenant in &snapshot.tenants {
             let routes = per_tenant.remove(&tenant.id).unwrap_or_default();
             let entry = Arc::new(TenantEntry::new(tenant, &routes));
             for digest in tenant.keys.iter().filter_map(|key| decode(&key.sha256)) {
                 keys.entry(digest).or_insert_with(|| Arc::clone(&entry));
             }
+            tenants.push(entry);
         }
-        Self { revision: revision.into(), keys }
+        Self { revision: revision.into(), tenants, keys }
     }
 
     /// Whose key this is. Only the SHA-256 of the text is ever compared: how long that takes tells of the digest, which nobody can steer towards a
