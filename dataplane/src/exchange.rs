@@ -65,6 +65,8 @@ pub struct Exchange {
     pub provider: Option<Provider>,
     /// Name of the backend.
     pub backend: Option<String>,
+    /// Requests that were sent to backends.
+    pub attempts: u32,
     /// What the answer carries.
     pub kind: Kind,
     /// Status code that the client was sent.
@@ -93,6 +95,7 @@ impl Exchange {
             route: None,
             provider: None,
             backend: None,
+            attempts: 0,
             kind: Kind::default(),
             code: None,
             reason: None,
@@ -106,6 +109,11 @@ impl Exchange {
     /// When it must be over, `total` after its head came.
     pub fn deadline(&self, total: Option<Duration>) -> Deadline {
         Deadline::after(self.started, total)
+    }
+
+    /// When it began.
+    pub fn started(&self) -> Instant {
+        self.started
     }
 
     /// A piece of the answer's body is on its way to the client.
@@ -182,6 +190,7 @@ impl Exchange {
             first_byte_ms = self.first_byte.map(millis),
             chunks = self.chunks,
             bytes_out = self.bytes_out,
+            attempts = self.attempts,
             tokens_in = self.usage.input,
             tokens_out = self.usage.output,
             tokens_cached = self.usage.cached,

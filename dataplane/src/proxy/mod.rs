@@ -8,6 +8,7 @@ mod peek;
 mod refusal;
 mod request_id;
 mod respond;
+mod rewrite;
 #[cfg(test)]
 mod tests;
 
@@ -105,7 +106,7 @@ impl Proxy {
         let cut = tenant.cut();
         tokio::select! {
             biased;
-            answered = self.attempt(route, head, body, exchange, family) => Ok((answered?, cut.clone())),
+            answered = self.attempt(route, None, head, body, exchange, family) => Ok((answered?, cut.clone())),
             () = cut.cancelled() => Err(refuse(Reason::TenantSuspended, SUSPENDED.to_owned()).under_way()),
         }
     }
@@ -195,7 +196,7 @@ async fn find_route<'a>(
         let model = body.find_model(&head.headers, body_max).await;
         let too_large = || format!("the request body is longer than any route of {path} allows: {body_max} bytes");
         let model = model.map_err(|error| Refusal::of_body(error, family, too_large()))?;
-        found = tenant.routes.find(&head.method, path, ModelNeed::Known(model.as_deref()));
+        found = tenant.routes.find(&head.method, path, ModelNeed::Known(model.name.as_deref()));
     }
     let Found::Route(route) = found else {
         let message = format!("no route of tenant {} matches {} {path}", tenant.label, head.method);
