@@ -15,6 +15,7 @@ use super::call::Call;
 use super::record::{Exchange, Log, Received, body_text, header_list, protocol};
 use super::reply::{Reply, set};
 use super::server::Config;
+use super::target::Target;
 use super::wire::Control;
 use super::{azure, body::ScriptBody, control, script};
 
@@ -68,6 +69,8 @@ async fn answer(state: &State, parts: &Parts, body: Incoming) -> (Reply, Exchang
                 config: &state.config,
                 method: &parts.method,
                 path: parts.uri.path(),
+                query: parts.uri.query().unwrap_or_default(),
+                target: Target::of(parts.method.as_str(), parts.uri.path(), &parts.headers),
                 headers: &parts.headers,
                 body: &body,
                 json: json.as_ref(),
@@ -95,10 +98,12 @@ async fn read(mut body: Incoming) -> (Bytes, Result<(), StatusCode>) {
 }
 
 fn received(parts: &Parts, n: u64, started_ms: u64, body: &[u8], json: Option<&Value>) -> Received {
-    let model = match json {
-        Some(json) => json.get("model").and_then(Value::as_str),
+    let target = Target::of(parts.method.as_str(), parts.uri.path(), &parts.headers);
+    let model = target.model.or_else(|| match json {
+        // ElevenLabs has its own word for it.
+        Some(json) => json.get("model").or_else(|| json.get("model_id")).and_then(Value::as_str),
         None => std::str::from_utf8(body).ok().and_then(azure::voice),
-    };
+    });
     Received {
         n,
         method: parts.method.to_string(),
