@@ -219,6 +219,22 @@ def test_the_pod_lives_as_long_as_its_drain(render):
     assert spec["terminationGracePeriodSeconds"] == 7 + 900 + 10
     variables = environment(spec)
     assert variables["RELAY_LAME_DUCK"]["value"] == "7s" and variables["RELAY_DRAIN_TIMEOUT"]["value"] == "900s"
+    assert "lifecycle" not in spec["containers"][0]
+
+
+def test_a_pre_stop_sleep_is_part_of_the_grace(render):
+    spec = pod_specs(render({"proxy": {"drain": {"preStopSeconds": 4, "lameDuckSeconds": 7, "timeoutSeconds": 900}}}))["stream-relay-proxy"]
+    assert spec["containers"][0]["lifecycle"] == {"preStop": {"sleep": {"seconds": 4}}}
+    assert spec["terminationGracePeriodSeconds"] == 4 + 7 + 900 + 10
+
+
+def test_tls_is_a_mounted_secret_that_must_be_there(render):
+    spec = pod_specs(render({"proxy": {"tls": {"secretName": "relay-tls"}}}))["stream-relay-proxy"]
+    (volume,) = [each for each in spec["volumes"] if each["name"] == "tls"]
+    assert volume["secret"] == {"secretName": "relay-tls", "defaultMode": 0o440}
+    (mount,) = [each for each in spec["containers"][0]["volumeMounts"] if each["name"] == "tls"]
+    assert mount == {"name": "tls", "mountPath": "/etc/relay-tls", "readOnly": True}, "never a subPath: it would not be renewed"
+    assert environment(spec)["RELAY_TLS_DIR"]["value"] == "/etc/relay-tls"
 
 
 def test_a_rolling_update_never_takes_a_proxy_before_its_successor_is_ready(render):
