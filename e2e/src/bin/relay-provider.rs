@@ -64,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT handler")?;
     let Args { listen, keys, identity, tokens, gap, grace, tls, log: _ } = args;
     let tls = tls.map(|folder| Tls::from_folder(&folder, Alpn::Both)).transpose().context("--tls")?;
-    let provider = Provider::start(Config { listen, keys, identity, tokens, gap, grace, tls })
+    let provider = Provider::start(Config { listen, keys, identity, tokens, gap, grace, keep: 0, tls })
         .await
         .with_context(|| format!("cannot listen on {listen} (choose another address with --listen)"))?;
     println!("listening on {}", provider.addr());

@@ -34,6 +34,8 @@ pub(super) struct ScriptBody {
     over: bool,
     http2: bool,
     exchange: Option<Exchange>,
+    /// Bytes of the answer that its record keeps.
+    keep: usize,
     control: Arc<Control>,
 }
 
@@ -64,7 +66,13 @@ impl ScriptBody {
         exchange: Option<Exchange>,
         control: Arc<Control>,
     ) -> Self {
-        Self { steps, timer: None, last: None, remaining: length, over: length == Some(0), http2, exchange, control }
+        let over = length == Some(0);
+        Self { steps, timer: None, last: None, remaining: length, over, http2, exchange, keep: 0, control }
+    }
+
+    /// Lets the record keep the first bytes of the answer, at least so many where there are.
+    pub(super) fn keeping(self, bytes: usize) -> Self {
+        Self { keep: bytes, ..self }
     }
 
     fn end(&mut self, ended: Ended) {
@@ -76,7 +84,7 @@ impl ScriptBody {
 
     fn sent(&mut self, bytes: &Bytes) {
         if let Some(exchange) = &self.exchange {
-            exchange.sent(bytes.len());
+            exchange.sent(bytes, self.keep);
         }
         if let Some(remaining) = &mut self.remaining {
             *remaining = remaining.saturating_sub(bytes.len() as u64);

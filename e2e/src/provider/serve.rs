@@ -51,7 +51,8 @@ pub(super) async fn handle(
     if let Some(exchange) = &exchange {
         exchange.head(reply.status.as_u16());
     }
-    let mut response = Response::new(ScriptBody::new(reply.steps, reply.length, http2, exchange, connection));
+    let body = ScriptBody::new(reply.steps, reply.length, http2, exchange, connection).keeping(state.config.keep);
+    let mut response = Response::new(body);
     *response.status_mut() = reply.status;
     *response.headers_mut() = headers;
     Ok(response)

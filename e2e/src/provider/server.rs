@@ -40,12 +40,14 @@ pub struct Config {
     pub gap: Duration,
     /// How long [`Provider::stop`] lets running streams go on.
     pub grace: Duration,
+    /// How many bytes of each answer the record keeps as they were sent; a piece is never kept in part.
+    pub keep: usize,
     /// What it proves itself with; none is without TLS.
     pub tls: Option<Tls>,
 }
 
 impl Default for Config {
-    /// `127.0.0.1:0` without TLS, any key, 16 tokens without a gap, 5 s of grace.
+    /// `127.0.0.1:0` without TLS, any key, 16 tokens without a gap, 5 s of grace, keeps no answers.
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -54,6 +56,7 @@ impl Default for Config {
             tokens: 16,
             gap: Duration::ZERO,
             grace: Duration::from_secs(5),
+            keep: 0,
             tls: None,
         }
     }
@@ -68,6 +71,7 @@ impl std::fmt::Debug for Config {
             .field("tokens", &self.tokens)
             .field("gap", &self.gap)
             .field("grace", &self.grace)
+            .field("keep", &self.keep)
             .field("tls", &self.tls.is_some())
             .finish()
     }
