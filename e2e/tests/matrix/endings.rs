@@ -120,7 +120,6 @@ impl Ending {
             Self::ClientGone => {
                 cancelled(Expected { body: Body::Unread, whole: false, end: "ClientGone", ..whole(Ended::ClientGone) })
             }
-            Self::Cut | Self::Reset => early("UpstreamError", "upstream_reset", Ended::Aborted),
             Self::BadChunk => early("UpstreamError", "upstream_protocol", Ended::Aborted),
             // A clean end is the end where the format has no other.
             Self::Truncated if format.terminal.is_none() => whole(Ended::Complete),
@@ -147,8 +146,8 @@ impl Ending {
             }
             // Events of a format that is not known are not looked into.
             Self::ErrorMidway | Self::ErrorFirst if format.name == "Opaque" => whole(Ended::Complete),
-            // Audio has no words: the provider answers 500, or breaks off.
-            Self::ErrorMidway => early("UpstreamError", "upstream_reset", Ended::Aborted),
+            // Audio has no words: the provider breaks off, or answers 500.
+            Self::Cut | Self::Reset | Self::ErrorMidway => early("UpstreamError", "upstream_reset", Ended::Aborted),
             Self::ErrorFirst => Expected { status: 500, reason: Some("upstream_status"), ..whole(Ended::Complete) },
         }
     }
