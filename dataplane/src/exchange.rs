@@ -1,5 +1,6 @@
 //! One request from its head to its end: what is counted and logged of it, and the guard that its end is decided exactly once.
 
+use crate::format::Usage;
 use crate::metrics::{Metrics, millis};
 use crate::reason::{Reason, StreamEnd};
 use relay_snapshot::Provider;
@@ -69,6 +70,8 @@ pub struct Exchange {
     pub code: Option<u16>,
     /// Why it failed.
     pub reason: Option<Reason>,
+    /// What its answer cost, as far as the provider told.
+    pub usage: Usage,
     first_byte: Option<Duration>,
     bytes_out: u64,
     chunks: u64,
@@ -92,6 +95,7 @@ impl Exchange {
             kind: Kind::default(),
             code: None,
             reason: None,
+            usage: Usage::default(),
             first_byte: None,
             bytes_out: 0,
             chunks: 0,
@@ -167,6 +171,10 @@ impl Exchange {
             first_byte_ms = self.first_byte.map(millis),
             chunks = self.chunks,
             bytes_out = self.bytes_out,
+            tokens_in = self.usage.input,
+            tokens_out = self.usage.output,
+            tokens_cached = self.usage.cached,
+            tokens_reasoning = self.usage.reasoning,
         );
     }
 }

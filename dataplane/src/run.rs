@@ -96,7 +96,9 @@ pub async fn serve(options: Serve) -> Result<(), StartError> {
     tokio::spawn(admin::run(admin_listener, Arc::new(admin)));
     start_source(source, sink, &serving, ready, &stop)?;
 
-    let upstreams = Arc::new(Upstreams::new(Connector::new(ConnectorOptions { overrides: options.resolve })));
+    let destinations =
+        ConnectorOptions { overrides: options.resolve, allow: options.allow_cidr, deny: options.deny_cidr };
+    let upstreams = Arc::new(Upstreams::new(Connector::new(destinations)));
     tokio::spawn(sweep(Arc::clone(&upstreams)));
     let proxy = Arc::new(Proxy { serving, limiter, upstreams, metrics, drain: drain.clone() });
     tracing::info!(%listen, admin = %admin_address, version = env!("CARGO_PKG_VERSION"), "listening");

@@ -8,7 +8,7 @@ use crate::exchange::Exchange;
 use crate::format::{Family, Format};
 use crate::reason::Reason;
 use crate::table::{BackendEntry, RouteEntry};
-use crate::upstream::{Answer, Failed, RequestBody, UpstreamError};
+use crate::upstream::{Answer, Failed, RequestBody, Target, UpstreamError};
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri, Version, request};
 use std::future::Future;
@@ -76,7 +76,7 @@ impl Proxy {
         exchange: &mut Exchange,
     ) -> Result<(Response<Answer>, Format), (Failure, Option<RequestBody>)> {
         let path = head.uri.path();
-        let format = Format::of(backend.provider, path);
+        let format = Format::of(backend.provider, path, route.policy.format);
         let Some(uri) = upstream_uri(backend, &head.uri) else {
             return Err((Failure::Request("the path can't be sent on"), None));
         };
@@ -86,8 +86,9 @@ impl Proxy {
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = head.headers.clone();
         headers::to_upstream(request.headers_mut(), backend, format.wants_identity(), &exchange.request_id);
+        let target = Target { origin: backend.origin.clone(), ca: backend.ca.clone(), connect: route.connect };
         let exchanged = async {
-            let mut response = self.upstreams.send(&backend.origin, request).await?;
+            let mut response = self.upstreams.send(&target, request).await?;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 // Nobody asked for it, and what follows would be no answer.
                 return Err(Failed { error: UpstreamError::Protocol, unsent: None });
@@ -130,7 +131,7 @@ fn upstream_uri(backend: &BackendEntry, uri: &Uri) -> Option<Uri> {
 /// What clients read: not where the upstream is, which is the operator's business and stands in the log.
 fn upstream_message(error: &UpstreamError) -> &'static str {
     match error {
-        UpstreamError::Connect { .. } => "no connection to the upstream",
+        UpstreamError::Connect { .. } | UpstreamError::Refused { .. } => "no connection to the upstream",
         UpstreamError::Reset => "the upstream closed the connection before it answered",
         UpstreamError::Protocol => "the upstream's answer is not HTTP/1.1",
     }

@@ -13,7 +13,7 @@ mod tests;
 
 use crate::drain::Drain;
 use crate::exchange::Exchange;
-use crate::format::Family;
+use crate::format::{Family, Format};
 use crate::limits::{Decision, Limiter};
 use crate::metrics::Metrics;
 use crate::reason::Reason;
@@ -92,6 +92,8 @@ impl Proxy {
         let tenant =
             authenticate(table, &head.headers, exchange).map_err(|(reason, text)| refuse(reason, text.into()))?;
         let route = find_route(tenant, &head, body, family, exchange).await?;
+        let family = family_of(route, head.uri.path());
+        let refuse = |reason, message: String| Refusal::new(reason, family, message);
         if peek::declared_length(&head.headers).is_some_and(|length| length > route.body_max) {
             return Err(refuse(Reason::BodyTooLarge, too_large(&route.label, route.body_max)));
         }
@@ -194,6 +196,12 @@ async fn find_route<'a>(
     };
     exchange.route = Some(Arc::clone(&route.label));
     Ok(route)
+}
+
+/// Whose error bodies the clients of a route read. All of its backends answer the same clients: the first one tells.
+fn family_of(route: &RouteEntry, path: &str) -> Family {
+    let Some(backend) = route.backends.first() else { return Family::of_path(path) };
+    Family::of(backend.provider, Format::of(backend.provider, path, route.policy.format), path)
 }
 
 fn too_large(route: &str, max: u64) -> String {

@@ -4,7 +4,7 @@ use super::Aborted;
 use super::events::EventSplitter;
 use super::guard::{Fault, Guarded};
 use crate::exchange::Exchange;
-use crate::format::{Format, Seen};
+use crate::format::{Format, Observer};
 use crate::reason::{Reason, StreamEnd};
 use bytes::Bytes;
 use http_body::SizeHint;
@@ -13,10 +13,9 @@ use std::task::{Context, Poll, ready};
 /// An upstream's answer on its way to the client.
 pub struct Relayed {
     source: Guarded,
-    format: Format,
     /// Only for event streams that can be read: not encoded, of unknown length.
     events: Option<EventSplitter>,
-    seen: Seen,
+    observer: Observer,
     exchange: Exchange,
     finished: bool,
     /// The framing breaks off at the next poll.
@@ -36,7 +35,8 @@ impl Relayed {
     /// `as_events`: the body is an event stream that may be cut at event boundaries.
     pub fn new(source: Guarded, format: Format, as_events: bool, exchange: Exchange) -> Self {
         let events = as_events.then(EventSplitter::default);
-        Self { source, format, events, seen: Seen::default(), exchange, finished: false, aborting: false }
+        let observer = Observer::new(format);
+        Self { source, events, observer, exchange, finished: false, aborting: false }
     }
 
     /// The next piece for the client.
@@ -74,11 +74,8 @@ impl Relayed {
 
     fn pass(&mut self, bytes: Bytes) -> Bytes {
         let Some(events) = &mut self.events else { return bytes };
-        let inside = !events.is_at_boundary();
         let out = events.push(bytes);
-        // The rest of an event that was too long to hold begins in the middle of a line.
-        let lines = if inside { behind_a_line(&out) } else { &out };
-        self.format.scan(lines, &mut self.seen);
+        self.observer.push(&out, events.is_at_boundary());
         out
     }
 
@@ -89,14 +86,14 @@ impl Relayed {
         };
         let tail = events.take_tail();
         let at_boundary = events.is_at_boundary();
-        // An event that broke off says nothing, since clients discard it; but some ends count without their blank line.
-        self.seen.terminal |= at_boundary && self.format.ends_in(&tail);
-        if self.seen.terminal || (fault.is_none() && !self.format.has_terminal()) {
+        self.observer.end(&tail);
+        let has_failed = self.observer.seen().error;
+        if self.observer.is_whole(fault.is_none()) {
             // An upstream that breaks off behind its own end gave all that there was.
-            let end = if self.seen.error { StreamEnd::UpstreamError } else { StreamEnd::Complete };
-            return self.finish(end, self.seen.error.then_some(Reason::UpstreamError), Last::Clean(tail));
+            let end = if has_failed { StreamEnd::UpstreamError } else { StreamEnd::Complete };
+            return self.finish(end, has_failed.then_some(Reason::UpstreamError), Last::Clean(tail));
         }
-        if self.seen.error {
+        if has_failed {
             // The provider said itself that it failed; a second error event would only hide the first.
             return self.finish(StreamEnd::UpstreamError, Some(Reason::UpstreamError), Last::Clean(tail));
         }
@@ -106,7 +103,7 @@ impl Relayed {
                 (StreamEnd::UpstreamError, Reason::UpstreamProtocol, "the upstream ended the stream before its end")
             }
         };
-        let event = self.format.failure_event(reason, message, &self.exchange.request_id).filter(|_| at_boundary);
+        let event = self.observer.failure_event(reason, message, &self.exchange.request_id).filter(|_| at_boundary);
         self.finish(end, Some(reason), event.map_or(Last::Abort, Last::Clean))
     }
 
@@ -119,6 +116,7 @@ impl Relayed {
 
     fn finish(&mut self, end: StreamEnd, reason: Option<Reason>, last: Last) -> Last {
         self.exchange.reason = self.exchange.reason.or(reason);
+        self.exchange.usage = self.observer.seen().usage;
         if let Last::Clean(bytes) = &last
             && !bytes.is_empty()
         {
@@ -144,18 +142,15 @@ impl Drop for Relayed {
         if self.exchange.has_ended() {
             return;
         }
-        if self.seen.error {
+        let seen = self.observer.seen();
+        self.exchange.usage = seen.usage;
+        if seen.error {
             // SDKs hang up at the error event, without waiting for the end.
             self.exchange.reason = self.exchange.reason.or(Some(Reason::UpstreamError));
             self.exchange.end(StreamEnd::UpstreamError);
-        } else if self.seen.terminal || self.is_end_stream() {
+        } else if seen.terminal || self.is_end_stream() {
             // A body of known length is dropped after its last byte; and a client that has its format's end may hang up at once.
             self.exchange.end(StreamEnd::Complete);
         }
     }
-}
-
-/// What stands behind the first line end.
-fn behind_a_line(bytes: &[u8]) -> &[u8] {
-    memchr::memchr2(b'\n', b'\r', bytes).and_then(|at| bytes.get(at + 1..)).unwrap_or_default()
 }

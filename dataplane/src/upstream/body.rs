@@ -1,9 +1,7 @@
 //! Bodies on their way: the request's to the upstream, the answer's back.
 
-use super::connection::{Closed, Connection};
-use super::pool::Pool;
+use super::source::Source;
 use super::{UpstreamError, breaks_http};
-use crate::table::Origin;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -78,6 +76,14 @@ impl RequestBody {
         self
     }
 
+    /// Puts back what was taken of it, in its order, to be sent elsewhere.
+    pub(super) fn put_back(&mut self, taken: VecDeque<Bytes>) {
+        self.left += taken.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+        for bytes in taken.into_iter().rev() {
+            self.head.push_front(bytes);
+        }
+    }
+
     fn fail(&self, error: RequestBodyError) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         // It fails once: the connection does not ask again.
         let _ = self.fault.set(error);
@@ -101,7 +107,10 @@ impl Body for RequestBody {
             let Some(rest) = &mut this.rest else { return Poll::Ready(None) };
             this.is_held_back = false;
             match ready!(Pin::new(rest).poll_frame(cx)) {
-                None => return Poll::Ready(None),
+                None => {
+                    this.rest = None;
+                    return Poll::Ready(None);
+                }
                 Some(Err(error)) => return this.fail(error.into()),
                 // Trailers of a request are dropped: no provider reads them, and they are a way to smuggle.
                 Some(Ok(frame)) => match frame.into_data() {
@@ -162,59 +171,24 @@ pub fn discard(mut body: Incoming) {
     }));
 }
 
-/// The answer's body, with the connection that brings it. At its end the connection goes back to the pool; dropped before, the connection is
-/// closed, which cancels the upstream.
+/// The answer's body, with the connection that brings it. At its end the connection may serve again; dropped before, the upstream is cancelled.
 pub struct Answer {
-    body: Incoming,
-    connection: Option<Connection>,
-    origin: Origin,
-    pool: Arc<Pool>,
+    source: Source,
     /// Read already, and not yet given on.
     first: Option<Frame<Bytes>>,
 }
 
 impl Answer {
-    pub(super) fn new(body: Incoming, connection: Connection, origin: Origin, pool: Arc<Pool>) -> Self {
-        Self { body, connection: Some(connection), origin, pool, first: None }
+    pub(super) fn new(source: Source) -> Self {
+        Self { source, first: None }
     }
 
     /// Waits until the first piece of the body is there, which stays in the body, or its end, or its failure. Cancel-safe.
     pub async fn wait_for_first(&mut self) -> Result<(), UpstreamError> {
         if self.first.is_none() && !self.is_end_stream() {
-            self.first = poll_fn(|cx| self.poll_upstream(cx)).await.transpose()?;
+            self.first = poll_fn(|cx| self.source.poll_frame(cx)).await.transpose()?;
         }
         Ok(())
-    }
-
-    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        let body = &mut self.body;
-        let polled = match &mut self.connection {
-            None => return Poll::Ready(None),
-            Some(connection) => ready!(connection.drive(cx, |cx| Pin::new(&mut *body).poll_frame(cx))),
-        };
-        Poll::Ready(match polled {
-            Ok(Some(Ok(frame))) => Some(Ok(frame)),
-            Ok(None) => {
-                self.give_back();
-                None
-            }
-            Ok(Some(Err(error))) => {
-                self.connection = None;
-                Some(Err(error.into()))
-            }
-            Err(Closed) => {
-                self.connection = None;
-                Some(Err(UpstreamError::Reset))
-            }
-        })
-    }
-
-    fn give_back(&mut self) {
-        if let Some(mut connection) = self.connection.take()
-            && connection.is_reusable()
-        {
-            self.pool.put(&self.origin, connection);
-        }
     }
 }
 
@@ -225,24 +199,15 @@ impl Body for Answer {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         match self.first.take() {
             Some(first) => Poll::Ready(Some(Ok(first))),
-            None => self.poll_upstream(cx),
+            None => self.source.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.body.is_end_stream()
+        self.first.is_none() && self.source.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.first.is_none() { self.body.size_hint() } else { SizeHint::default() }
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        // A body of known length is dropped after its last byte and never polled to its end.
-        if self.body.is_end_stream() {
-            self.give_back();
-        }
+        if self.first.is_none() { self.source.size_hint() } else { SizeHint::default() }
     }
 }
