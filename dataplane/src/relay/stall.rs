@@ -15,12 +15,12 @@ use tokio::task::futures::TaskLocalFuture;
 use tokio::time::Instant;
 
 /// How long a piece of an answer may wait for its client.
-pub const WRITE_STALL: Duration = Duration::from_secs(60);
+pub const WRITE_STALL: Duration = Duration::from_mins(1);
 /// How fast a client reads at least, in bytes per second: that of speech at 64 kbit/s. It tells of what it read only when it has read half of its
 /// window, of 2 MiB and more in common libraries; so what it was given before the wait buys it more time, at this rate.
 const SLOWEST: u64 = 8 * 1024;
 /// The longest wait that can be bought.
-const LONGEST: Duration = Duration::from_secs(240);
+const LONGEST: Duration = Duration::from_mins(4);
 /// The largest piece that is given to HTTP/2 at once, in bytes: a client that takes one in [`WRITE_STALL`] is slow and not stalled. That of a frame
 /// (RFC 9113, section 4.2).
 pub(super) const MAX_PIECE: usize = 16 * 1024;

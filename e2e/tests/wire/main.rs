@@ -12,6 +12,7 @@ mod keepalive;
 mod keys;
 mod leaving;
 mod limits;
+mod lines;
 mod raw;
 mod reading_on;
 mod reload;
