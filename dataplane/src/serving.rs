@@ -48,6 +48,7 @@ impl Serving {
     pub fn swap(&self, table: Table, sequence: u64) {
         let revision = Revision { revision: table.revision.to_string(), sequence };
         let ended = self.carry_cuts(&table);
+        table.carry_over(&self.table());
         self.table.store(Arc::new(table));
         // Behind the swap: a request that still found its tenant in the old table holds the same switch.
         ended.iter().for_each(Cut::cancel);

@@ -1,6 +1,7 @@
 //! Tenants, routes and backends in the form that requests need.
 
 use super::matching::RouteIndex;
+use crate::balance::RouteBalance;
 use crate::drain::Cut;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, Scheme, Uri};
@@ -8,7 +9,6 @@ use relay_snapshot::{
     Backend, Credential, HeaderRule, ModelPattern, ModelRewrite, ObjectId, Policy, Provider, RateLimit, Route, Tenant,
 };
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ pub struct RouteEntry {
     pub body_max: u64,
     /// How its requests and answers are handled.
     pub policy: Policy,
-    turn: AtomicUsize,
+    balance: OnceLock<RouteBalance>,
 }
 
 impl RouteEntry {
@@ -90,15 +90,18 @@ impl RouteEntry {
             connect: bound(route.timeouts.connect_ms),
             body_max: route.body_max,
             policy: route.policy.clone(),
-            turn: AtomicUsize::new(0),
+            balance: OnceLock::new(),
         }
     }
 
-    /// The backends in the order to try for the next request: each request starts one further.
-    pub fn in_turn(&self) -> impl Iterator<Item = &Arc<BackendEntry>> {
-        let count = self.backends.len();
-        let first = if count > 1 { self.turn.fetch_add(1, Ordering::Relaxed) % count } else { 0 };
-        self.backends[first..].iter().chain(&self.backends[..first])
+    /// Whose turn it is, who is well, and how many retries there may be.
+    pub fn balance(&self) -> &RouteBalance {
+        self.balance.get_or_init(|| RouteBalance::new(&self.backends))
+    }
+
+    /// Takes over what the route's entry in the table before knew of the same backends. Only before the table is served.
+    pub(super) fn carry_over(&self, before: &Self) {
+        self.balance.get_or_init(|| RouteBalance::after(&self.backends, before));
     }
 
     /// The label value of a model: itself if a match of the route names it whole.
