@@ -13,6 +13,7 @@ mod keepalive;
 mod keys;
 mod leaving;
 mod limits;
+mod lines;
 mod raw;
 mod reading_on;
 mod realtime;
