@@ -1,5 +1,10 @@
+mod destinations;
+mod dial;
 mod gate;
+mod gate_loom;
+mod pool;
 mod request_body;
+mod tls;
 
 use super::HostOverride;
 use crate::reason::Reason;
