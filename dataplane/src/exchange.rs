@@ -1,7 +1,9 @@
 //! One request from its head to its end: what is counted and logged of it, and the guard that its end is decided exactly once.
 
+use crate::format::Usage;
 use crate::metrics::{Metrics, millis};
 use crate::reason::{Reason, StreamEnd};
+use crate::relay::Deadline;
 use relay_snapshot::Provider;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,12 +65,16 @@ pub struct Exchange {
     pub provider: Option<Provider>,
     /// Name of the backend.
     pub backend: Option<String>,
+    /// Requests that were sent to backends.
+    pub attempts: u32,
     /// What the answer carries.
     pub kind: Kind,
     /// Status code that the client was sent.
     pub code: Option<u16>,
     /// Why it failed.
     pub reason: Option<Reason>,
+    /// What its answer cost, as far as the provider told.
+    pub usage: Usage,
     first_byte: Option<Duration>,
     bytes_out: u64,
     chunks: u64,
@@ -89,19 +95,36 @@ impl Exchange {
             route: None,
             provider: None,
             backend: None,
+            attempts: 0,
             kind: Kind::default(),
             code: None,
             reason: None,
+            usage: Usage::default(),
             first_byte: None,
             bytes_out: 0,
             chunks: 0,
         }
     }
 
+    /// When it must be over, `total` after its head came.
+    pub fn deadline(&self, total: Option<Duration>) -> Deadline {
+        Deadline::after(self.started, total)
+    }
+
+    /// When it began.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
     /// A piece of the answer's body is on its way to the client.
     pub fn saw(&mut self, bytes: usize) {
         self.bytes_out += bytes as u64;
         self.chunks += 1;
+    }
+
+    /// Pieces and bytes so far.
+    pub fn counted(&self) -> (u64, u64) {
+        (self.chunks, self.bytes_out)
     }
 
     /// The upstream's first byte is there.
@@ -167,6 +190,11 @@ impl Exchange {
             first_byte_ms = self.first_byte.map(millis),
             chunks = self.chunks,
             bytes_out = self.bytes_out,
+            attempts = self.attempts,
+            tokens_in = self.usage.input,
+            tokens_out = self.usage.output,
+            tokens_cached = self.usage.cached,
+            tokens_reasoning = self.usage.reasoning,
         );
     }
 }

@@ -5,6 +5,7 @@
 //! proxy         authenticate -> find route -> admit -> attempt -> respond
 //!   table         who may call what: built from a snapshot, swapped whole
 //!   limits        may this tenant, now
+//!   balance       which backend, how often, and whether once more
 //!   upstream      connections to providers, polled inside the response body
 //! relay         the response body: idle timeout, event boundaries, the one end of each stream
 //!   format        per wire format: when is an answer complete, how is it told that it failed
@@ -13,6 +14,7 @@
 //! ```
 
 pub mod admin;
+pub mod balance;
 pub mod cli;
 pub mod config;
 pub mod drain;

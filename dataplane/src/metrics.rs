@@ -28,6 +28,11 @@ pub const TABLE: &[(&str, &str)] = &[
         "relay_first_byte_ms",
         "Milliseconds from the request to the first byte of the answer's body: time to first token, to first audio.",
     ),
+    ("relay_retries_total", "Further attempts at a request before its first byte, by why."),
+    (
+        "relay_upstream_healthy",
+        "1 for a backend that takes requests, 0 for one that failed too often and is only probed.",
+    ),
     ("relay_limit_decisions_total", "Decisions of limits, by whether Redis or the proxy alone decided."),
     ("relay_config_revision_info", "1 for the revision that this proxy serves."),
     ("relay_config_reloads_total", "Configurations received, by what became of them."),
@@ -49,6 +54,10 @@ pub struct Metrics {
     pub storage_write_ms: HistogramVec,
     /// `relay_first_byte_ms`.
     pub first_byte_ms: HistogramVec,
+    /// `relay_retries_total`.
+    pub retries: IntCounterVec,
+    /// `relay_upstream_healthy`.
+    pub upstream_healthy: IntGaugeVec,
     /// `relay_limit_decisions_total`.
     pub limit_decisions: IntCounterVec,
     /// `relay_config_revision_info`.
@@ -93,6 +102,8 @@ impl Metrics {
             )?,
             storage_write_ms: histogram(r, "relay_storage_write_ms", &["store", "result"], STORE_MS)?,
             first_byte_ms: histogram(r, "relay_first_byte_ms", &["route", "provider", "kind"], DURATION_MS)?,
+            retries: counter(r, "relay_retries_total", &["route", "reason"])?,
+            upstream_healthy: gauge(r, "relay_upstream_healthy", &["route", "backend"])?,
             limit_decisions: counter(r, "relay_limit_decisions_total", &["tenant", "limit", "decision", "mode"])?,
             revision_info: gauge(r, "relay_config_revision_info", &["revision"])?,
             reloads: counter(r, "relay_config_reloads_total", &["result"])?,

@@ -1,6 +1,7 @@
 //! Puts the parts together and runs them until the process is told to stop.
 
 use crate::admin::{self, Admin};
+use crate::balance;
 use crate::cli::{ConfigSource, Serve};
 use crate::config::{Sink, Update, manifests, mount, watch};
 use crate::drain::Drain;
@@ -82,9 +83,11 @@ pub async fn serve(options: Serve) -> Result<(), StartError> {
     let stats = sink.clone();
     // One at a time: two scrapes at once would both add the same difference.
     let one_at_a_time = Mutex::new(());
+    let served = Arc::clone(&serving);
     let refresh = Box::new(move |metrics: &Metrics| {
         let _turn = one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
         count_reloads(metrics, &stats);
+        balance::publish(served.table().routes(), metrics);
     });
     let admin = Admin {
         serving: Arc::clone(&serving),

@@ -6,9 +6,10 @@ mod tests;
 use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::proxy::Proxy;
+use crate::relay::StreamTasks;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Response, Version};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use std::convert::Infallible;
@@ -45,8 +46,8 @@ pub async fn run(listener: TcpListener, proxy: Arc<Proxy>) {
     connections.shutdown().await;
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn builder() -> auto::Builder<StreamTasks> {
+    let mut builder = auto::Builder::new(StreamTasks);
     // hyper takes 100 headers of a request at most; setting the same number would put them on the heap.
     // writev off: small frames are copied into one buffer and leave in one write, and the upstream's read buffer is free again.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(KEEP_ALIVE).writev(false);
@@ -77,12 +78,7 @@ impl Drop for Open {
     }
 }
 
-fn serve(
-    builder: &auto::Builder<TokioExecutor>,
-    stream: TcpStream,
-    proxy: &Arc<Proxy>,
-    connections: &GracefulShutdown,
-) {
+fn serve(builder: &auto::Builder<StreamTasks>, stream: TcpStream, proxy: &Arc<Proxy>, connections: &GracefulShutdown) {
     let open = Open::new(&proxy.metrics);
     // Without it, small events wait for the client's acknowledgement. A socket that refuses is closed already.
     let _ = stream.set_nodelay(true);

@@ -45,7 +45,7 @@ pub(super) fn without_keys(query: &str) -> Option<String> {
 }
 
 /// Without its percent-encoding (RFC 3986, section 2.1), as the provider reads it.
-fn decoded(name: &str) -> Vec<u8> {
+pub(super) fn decoded(name: &str) -> Vec<u8> {
     let mut pieces = name.split('%');
     let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
     for piece in pieces {

@@ -28,6 +28,8 @@ static CLIENT_ONLY: [HeaderName; 7] = [
     header::FORWARDED,
     HeaderName::from_static("x-real-ip"),
 ];
+/// What only the relay may say of its own request.
+static RELAY_OWN: [HeaderName; 3] = [header::HOST, header::CONTENT_LENGTH, header::EXPECT];
 /// What proxies between the client and the relay say of the client. A prefix of names.
 const FORWARDED: &str = "x-forwarded-";
 
@@ -72,6 +74,7 @@ pub(super) fn to_upstream(headers: &mut HeaderMap, backend: &BackendEntry, ident
         headers.remove(name);
     }
     remove_by_prefix(headers, &[FORWARDED]);
+    apply_rules(headers, backend);
     // The length is told anew by the body itself.
     headers.remove(header::CONTENT_LENGTH);
     if identity {
@@ -83,6 +86,18 @@ pub(super) fn to_upstream(headers: &mut HeaderMap, backend: &BackendEntry, ident
     }
     if let Some((name, value)) = &backend.credential {
         headers.insert(name, value.clone());
+    }
+}
+
+/// What the route says of headers. Never of those that frame the request or say where it goes, and before the relay sets its own.
+fn apply_rules(headers: &mut HeaderMap, backend: &BackendEntry) {
+    for name in &backend.remove_headers {
+        headers.remove(name);
+    }
+    for (name, value) in &backend.set_headers {
+        if !HOP_BY_HOP.contains(name) && !RELAY_OWN.contains(name) {
+            headers.insert(name, value.clone());
+        }
     }
 }
 

@@ -8,16 +8,17 @@ mod peek;
 mod refusal;
 mod request_id;
 mod respond;
+mod rewrite;
 #[cfg(test)]
 mod tests;
 
-use crate::drain::Drain;
+use crate::drain::{Cut, Drain};
 use crate::exchange::Exchange;
-use crate::format::Family;
+use crate::format::{Family, Format};
 use crate::limits::{Decision, Limiter};
 use crate::metrics::Metrics;
 use crate::reason::Reason;
-use crate::relay::AnswerBody;
+use crate::relay::{AnswerBody, Cuts};
 use crate::serving::Serving;
 use crate::table::{Found, ModelNeed, RouteEntry, Table, TenantEntry};
 use crate::upstream::Upstreams;
@@ -60,7 +61,7 @@ impl Proxy {
             }
         };
         let mut response = match outcome {
-            Ok(answered) => respond::relayed(answered, exchange, self.drain.cut.clone()),
+            Ok((answered, tenant)) => respond::relayed(answered, exchange, Cuts::new(&self.drain.cut, &tenant)),
             Err(refusal) => {
                 body.discard();
                 refusal.into_response(exchange)
@@ -78,7 +79,7 @@ impl Proxy {
         body: &mut Peeked,
         exchange: &mut Exchange,
         admission: &mut Option<Decision>,
-    ) -> Result<respond::Answered, Refusal> {
+    ) -> Result<(respond::Answered, Cut), Refusal> {
         let family = Family::of_path(head.uri.path());
         let refuse = |reason, message: String| Refusal::new(reason, family, message);
         if has_dot_segments(head.uri.path()) {
@@ -92,6 +93,8 @@ impl Proxy {
         let tenant =
             authenticate(table, &head.headers, exchange).map_err(|(reason, text)| refuse(reason, text.into()))?;
         let route = find_route(tenant, &head, body, family, exchange).await?;
+        let family = family_of(route, head.uri.path());
+        let refuse = |reason, message: String| Refusal::new(reason, family, message);
         if peek::declared_length(&head.headers).is_some_and(|length| length > route.body_max) {
             return Err(refuse(Reason::BodyTooLarge, too_large(&route.label, route.body_max)));
         }
@@ -100,7 +103,12 @@ impl Proxy {
             return Err(refuse(Reason::RouteNotReady, message));
         }
         *admission = self.admit(tenant, route, family).await?;
-        self.attempt(route, head, body, exchange, family).await
+        let cut = tenant.cut();
+        tokio::select! {
+            biased;
+            answered = self.attempt(route, None, head, body, exchange, family) => Ok((answered?, cut.clone())),
+            () = cut.cancelled() => Err(refuse(Reason::TenantSuspended, SUSPENDED.to_owned()).under_way()),
+        }
     }
 
     async fn admit(
@@ -132,6 +140,8 @@ impl Proxy {
 /// The methods that are relayed: those that a route can name. TRACE would show a tenant the provider's key, CONNECT asks for a tunnel.
 static METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+
+const SUSPENDED: &str = "this tenant is suspended";
 
 /// Whether an upstream could read the path as another one than routes are matched against (RFC 3986, section 5.2.4).
 fn has_dot_segments(path: &str) -> bool {
@@ -167,7 +177,7 @@ fn authenticate<'a>(
     exchange.tenant = Some(Arc::clone(&caller.tenant.label));
     exchange.key_id = Some(caller.key_id);
     if caller.tenant.suspended {
-        return Err((Reason::TenantSuspended, "this tenant is suspended"));
+        return Err((Reason::TenantSuspended, SUSPENDED));
     }
     Ok(caller.tenant)
 }
@@ -186,7 +196,7 @@ async fn find_route<'a>(
         let model = body.find_model(&head.headers, body_max).await;
         let too_large = || format!("the request body is longer than any route of {path} allows: {body_max} bytes");
         let model = model.map_err(|error| Refusal::of_body(error, family, too_large()))?;
-        found = tenant.routes.find(&head.method, path, ModelNeed::Known(model.as_deref()));
+        found = tenant.routes.find(&head.method, path, ModelNeed::Known(model.name.as_deref()));
     }
     let Found::Route(route) = found else {
         let message = format!("no route of tenant {} matches {} {path}", tenant.label, head.method);
@@ -194,6 +204,12 @@ async fn find_route<'a>(
     };
     exchange.route = Some(Arc::clone(&route.label));
     Ok(route)
+}
+
+/// Whose error bodies the clients of a route read. All of its backends answer the same clients: the first one tells.
+fn family_of(route: &RouteEntry, path: &str) -> Family {
+    let Some(backend) = route.backends.first() else { return Family::of_path(path) };
+    Family::of(backend.provider, Format::of(backend.provider, path, route.policy.format), path)
 }
 
 fn too_large(route: &str, max: u64) -> String {

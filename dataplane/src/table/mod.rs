@@ -21,6 +21,10 @@ pub type Digest = [u8; 32];
 pub struct Table {
     /// Digest of its content, 12 hex digits; empty before the first.
     pub revision: Arc<str>,
+    /// All tenants, also those without a key.
+    pub(crate) tenants: Vec<Arc<TenantEntry>>,
+    /// All routes, also those that serve no tenant.
+    routes: Vec<Arc<RouteEntry>>,
     keys: HashMap<Digest, Arc<TenantEntry>>,
 }
 
@@ -36,21 +40,41 @@ impl Table {
     /// Builds the table of a snapshot.
     pub fn new(snapshot: &Snapshot, revision: &str) -> Self {
         let mut per_tenant: HashMap<&ObjectId, Vec<Arc<RouteEntry>>> = HashMap::new();
+        let mut routes = Vec::with_capacity(snapshot.routes.len());
         for route in &snapshot.routes {
             let entry = Arc::new(RouteEntry::new(route));
             for tenant in &route.tenants {
                 per_tenant.entry(tenant).or_default().push(Arc::clone(&entry));
             }
+            routes.push(entry);
         }
         let mut keys = HashMap::new();
+        let mut tenants = Vec::with_capacity(snapshot.tenants.len());
         for tenant in &snapshot.tenants {
             let routes = per_tenant.remove(&tenant.id).unwrap_or_default();
             let entry = Arc::new(TenantEntry::new(tenant, &routes));
             for digest in tenant.keys.iter().filter_map(|key| decode(&key.sha256)) {
                 keys.entry(digest).or_insert_with(|| Arc::clone(&entry));
             }
+            tenants.push(entry);
         }
-        Self { revision: revision.into(), keys }
+        Self { revision: revision.into(), tenants, routes, keys }
+    }
+
+    /// All routes, in the order of their names.
+    pub fn routes(&self) -> &[Arc<RouteEntry>] {
+        &self.routes
+    }
+
+    /// Takes over what `before` knows of the backends that both name: their turn, their health, what is left of the retries. Only before the table
+    /// is served.
+    pub fn carry_over(&self, before: &Self) {
+        let known: HashMap<&str, &Arc<RouteEntry>> = before.routes.iter().map(|route| (&*route.label, route)).collect();
+        for route in &self.routes {
+            if let Some(before) = known.get(&*route.label) {
+                route.carry_over(before);
+            }
+        }
     }
 
     /// Whose key this is. Only the SHA-256 of the text is ever compared: how long that takes tells of the digest, which nobody can steer towards a

@@ -1,4 +1,4 @@
-//! Bodies on their way: the request's to the upstream, the answer's back.
+//! The answer's body, and what becomes of a request's that nobody wants.
 
 use super::source::Source;
 use super::{UpstreamError, breaks_http};
@@ -6,26 +6,11 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
-
-/// The request's body: what was read of it already, then what comes; never more than `max` bytes.
-pub struct RequestBody {
-    head: VecDeque<Bytes>,
-    rest: Option<Incoming>,
-    left: u64,
-    fault: Arc<OnceLock<RequestBodyError>>,
-    /// The place in memory of what was read already.
-    room: Option<SemaphorePermit<'static>>,
-    /// The client waits for the word to send it, and has not got it.
-    is_held_back: bool,
-}
 
 /// Why a request body can't be sent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,99 +38,6 @@ pub enum RequestBodyError {
 impl From<hyper::Error> for RequestBodyError {
     fn from(error: hyper::Error) -> Self {
         if breaks_http(&error) { Self::Malformed } else { Self::Gone }
-    }
-}
-
-impl RequestBody {
-    /// `head` was read already and counts towards `max`. `fault` is set when the body fails, since the connection that sends it tells only that
-    /// it failed too.
-    pub fn new(
-        head: VecDeque<Bytes>,
-        rest: Option<Incoming>,
-        max: u64,
-        fault: Arc<OnceLock<RequestBodyError>>,
-    ) -> Self {
-        Self { head, rest, left: max, fault, room: None, is_held_back: false }
-    }
-
-    /// Holds on to `room` as long as the body lives. `is_held_back`: the client sends it only when it is asked for.
-    #[must_use]
-    pub fn holding(mut self, room: Option<SemaphorePermit<'static>>, is_held_back: bool) -> Self {
-        self.room = room;
-        self.is_held_back = is_held_back;
-        self
-    }
-
-    /// Puts back what was taken of it, in its order, to be sent elsewhere.
-    pub(super) fn put_back(&mut self, taken: VecDeque<Bytes>) {
-        self.left += taken.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
-        for bytes in taken.into_iter().rev() {
-            self.head.push_front(bytes);
-        }
-    }
-
-    fn fail(&self, error: RequestBodyError) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        // It fails once: the connection does not ask again.
-        let _ = self.fault.set(error);
-        Poll::Ready(Some(Err(error)))
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = RequestBodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        let this = &mut *self;
-        let bytes = loop {
-            if let Some(bytes) = this.head.pop_front() {
-                break bytes;
-            }
-            let Some(rest) = &mut this.rest else { return Poll::Ready(None) };
-            this.is_held_back = false;
-            match ready!(Pin::new(rest).poll_frame(cx)) {
-                None => {
-                    this.rest = None;
-                    return Poll::Ready(None);
-                }
-                Some(Err(error)) => return this.fail(error.into()),
-                // Trailers of a request are dropped: no provider reads them, and they are a way to smuggle.
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(bytes) => break bytes,
-                    Err(_trailers) => {}
-                },
-            }
-        };
-        match this.left.checked_sub(bytes.len() as u64) {
-            Some(left) => {
-                this.left = left;
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
-            }
-            None => this.fail(RequestBodyError::TooLarge),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.head.is_empty() && self.rest.as_ref().is_none_or(Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let head = self.head.iter().map(|bytes| bytes.len() as u64).sum();
-        match self.rest.as_ref().map(Body::size_hint) {
-            None => SizeHint::with_exact(head),
-            Some(hint) => hint.exact().map_or_else(SizeHint::default, |rest| SizeHint::with_exact(head + rest)),
-        }
-    }
-}
-
-impl Drop for RequestBody {
-    fn drop(&mut self) {
-        if let Some(rest) = self.rest.take().filter(|_| !self.is_held_back) {
-            discard(rest);
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! One HTTP/1.1 connection to an upstream, driven by whoever waits for its answer.
 
-use super::body::RequestBody;
+use super::RequestBody;
 use super::gate::Gate;
 use super::stream::Stream;
 use super::{Failed, UpstreamError};

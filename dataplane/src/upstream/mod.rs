@@ -12,16 +12,20 @@ mod dial;
 mod gate;
 mod http2;
 mod pool;
+mod room;
 mod source;
 mod stream;
 mod sync;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod upload;
 
-pub use body::{Answer, RequestBody, RequestBodyError, discard};
+pub use body::{Answer, RequestBodyError, discard};
 pub use connector::{Connector, ConnectorOptions, HostOverride};
 pub use destinations::{AddressClass, Cidr};
+pub use room::Room;
+pub use upload::{KEPT_MAX, RequestBody, Splice, Upload, Waits};
 
 use crate::reason::Reason;
 use crate::table::Origin;

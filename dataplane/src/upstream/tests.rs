@@ -3,8 +3,8 @@ mod dial;
 mod gate;
 mod gate_loom;
 mod pool;
-mod request_body;
 mod tls;
+mod upload;
 
 use super::HostOverride;
 use crate::reason::Reason;

@@ -1,6 +1,6 @@
 //! HTTP/2 to upstreams: many requests on one connection, and what one stream's end means for the others.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use http::uri::{Authority, Scheme};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use relay_dataplane::table::Origin;
-use relay_dataplane::upstream::{Connector, ConnectorOptions, RequestBody, Target, Upstreams};
+use relay_dataplane::upstream::{Connector, ConnectorOptions, Room, Target, Upload, Upstreams};
 use relay_snapshot::{Backend, Provider};
 use tokio::time::timeout;
 
@@ -357,7 +357,7 @@ async fn answers_that_nobody_reads_do_not_stop_the_others_of_their_connection() 
     let target = Target { origin, ca: Some(upstream.ca.as_str().into()), connect: None };
     let send = || {
         let (upstreams, target) = (Arc::clone(&upstreams), target.clone());
-        let body = RequestBody::new(VecDeque::new(), None, 0, Arc::default());
+        let body = Upload::new(Bytes::new(), None, 0, Room::default(), false, false).body(None);
         tokio::spawn(async move { upstreams.send(&target, Request::new(body)).await.map_err(|failed| failed.error) })
     };
     let mut unread = Vec::new();

@@ -61,15 +61,6 @@ fn a_route_is_only_in_the_tables_of_its_tenants() {
 }
 
 #[test]
-fn backends_take_turns_and_each_request_tries_all() {
-    let mut three = root();
-    three.backends = vec![backend("a", "http://a"), backend("b", "http://b"), backend("c", "http://c")];
-    let entry = entry(three);
-    let orders: Vec<String> = (0..4).map(|_| entry.in_turn().map(|backend| backend.name.as_str()).collect()).collect();
-    assert_eq!(orders, ["abc", "bca", "cab", "abc"]);
-}
-
-#[test]
 fn urls_give_origin_host_and_base_path() {
     for (url, origin, host, base) in [
         ("https://api.example", "https://api.example", "api.example", ""),
