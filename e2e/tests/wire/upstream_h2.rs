@@ -291,7 +291,9 @@ async fn a_refused_stream_may_go_to_another_backend_with_its_whole_body() {
     let mut refusing = Secure::start(Manner::default()).await;
     let other = provider().await;
     let backends = vec![with_tls(refusing.addr, &refusing.ca), backend(Provider::OpenAI, other.addr())];
-    let house = House::new(&config::snapshot(vec![route("r", "/", backends)])).await;
+    let mut route = route("r", "/", backends);
+    route.policy.retries = config::retrying(1);
+    let house = House::new(&config::snapshot(vec![route])).await;
     let client = ask(&house).await;
     let mut arrived = refusing.next().await;
     assert_eq!(arrived.body().await, chat("m").as_bytes());
