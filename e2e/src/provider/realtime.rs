@@ -26,7 +26,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::behaviour::{Fault, Usage};
 use super::call::{Call, words};
-use super::family::{Family, Problem};
+use super::family::Family;
+use super::problem::Problem;
 use super::record::{Ended, Exchange};
 use super::reply::{Played, Reply, set};
 use super::script;
@@ -235,7 +236,7 @@ impl Session {
             return self.shut(code).await;
         }
         match behaviour.fault {
-            Some(Fault::Truncated) => self.leave().await,
+            Some(Fault::Truncated | Fault::ShortLength | Fault::BadChunk) => self.leave().await,
             Some(fault @ (Fault::HalfEvent | Fault::Cut | Fault::Reset)) => {
                 // A text frame of 100 bytes, of which 20 come.
                 let half = [&[0x81, 100][..], &[b' '; 20]].concat();
@@ -298,7 +299,8 @@ impl Session {
         self.events += 1;
         event["event_id"] = format!("event_fake{}", self.events).into();
         let text = event.to_string();
-        exchange.sent(text.len());
+        // The record counts frames and keeps none of them.
+        exchange.sent(&Bytes::copy_from_slice(text.as_bytes()), 0);
         let Some(size) = self.played.behaviour.writes.split else {
             return Ok(self.socket.send(Message::text(text)).await?);
         };
