@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use http::{HeaderMap, Version};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -86,6 +87,16 @@ pub struct Outcome {
     pub bytes_sent: u64,
     /// In how many pieces.
     pub chunks_sent: u64,
+    /// The pieces themselves, of the first [`Config::keep`](super::Config::keep) bytes; not told over HTTP.
+    #[serde(skip)]
+    pub sent: Vec<Bytes>,
+}
+
+impl Outcome {
+    /// The bytes kept, in one piece.
+    pub fn body(&self) -> Vec<u8> {
+        self.sent.concat()
+    }
 }
 
 /// One request and its outcome at the time of asking.
@@ -213,11 +224,15 @@ impl Exchange {
         });
     }
 
-    pub(super) fn sent(&self, bytes: usize) {
+    /// `keep`: bytes to keep of the answer.
+    pub(super) fn sent(&self, bytes: &Bytes, keep: usize) {
         self.note(|outcome, now| {
+            if outcome.bytes_sent < keep as u64 {
+                outcome.sent.push(bytes.clone());
+            }
             outcome.first_byte_ms.get_or_insert(now);
             outcome.last_byte_ms = Some(now);
-            outcome.bytes_sent += bytes as u64;
+            outcome.bytes_sent += bytes.len() as u64;
             outcome.chunks_sent += 1;
         });
     }
