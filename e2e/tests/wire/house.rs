@@ -34,12 +34,19 @@ pub(crate) type Sample = (BTreeMap<String, String>, u64);
 impl House {
     /// Serves this configuration.
     pub(crate) async fn new(snapshot: &Snapshot) -> Self {
+        // The providers of these tests listen on this machine.
+        let loopback = vec!["127.0.0.0/8".parse().expect("a range")];
+        Self::connecting(snapshot, ConnectorOptions { allow: loopback, ..ConnectorOptions::default() }).await
+    }
+
+    /// Serves this configuration, and connects to upstreams so.
+    pub(crate) async fn connecting(snapshot: &Snapshot, options: ConnectorOptions) -> Self {
         let serving = Arc::new(Serving::default());
         serving.swap(Table::new(snapshot, "aaaaaaaaaaaa"), 1);
         let proxy = Arc::new(Proxy {
             serving,
             limiter: Arc::new(Limiter::memory()),
-            upstreams: Arc::new(Upstreams::new(Connector::new(ConnectorOptions::default()))),
+            upstreams: Arc::new(Upstreams::new(Connector::new(options))),
             metrics: Arc::new(Metrics::new().expect("names differ")),
             drain: Drain::default(),
         });
