@@ -19,12 +19,14 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod upgrade;
 mod upload;
 
 pub use body::{Answer, RequestBodyError, discard};
 pub use connector::{Connector, ConnectorOptions, HostOverride};
 pub use destinations::{AddressClass, Cidr};
 pub use room::Room;
+pub use upgrade::Switched;
 pub use upload::{KEPT_MAX, RequestBody, Splice, Upload, Waits};
 
 use crate::reason::Reason;

@@ -46,12 +46,10 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     /// Answers the request.
     pub(super) fn answer(&self) -> Reply {
-        let family = self.target.family;
-        let key = family.credential(self.headers);
-        let known = |key: &str| self.config.keys.is_empty() || self.config.keys.iter().any(|known| known == key);
-        if family.wants_key() && !key.is_some_and(known) {
-            return family.unauthorized(self, key.is_none());
+        if let Some(refusal) = self.refusal() {
+            return refusal;
         }
+        let family = self.target.family;
         let answer = match self.target.api {
             Api::Chat => chat::answer(self),
             Api::Responses => responses::answer(self),
@@ -66,6 +64,14 @@ impl Call<'_> {
             Api::Unknown => Err(self.no_such_path(family)),
         };
         answer.unwrap_or_else(|problem| family.error(self, &problem))
+    }
+
+    /// The answer to a request without a key that is known.
+    pub(super) fn refusal(&self) -> Option<Reply> {
+        let family = self.target.family;
+        let key = family.credential(self.headers);
+        let known = |key: &str| self.config.keys.is_empty() || self.config.keys.iter().any(|known| known == key);
+        (family.wants_key() && !key.is_some_and(known)).then(|| family.unauthorized(self, key.is_none()))
     }
 
     fn no_such_path(&self, family: Family) -> Problem {

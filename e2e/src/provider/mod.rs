@@ -26,6 +26,7 @@ mod models;
 mod ollama;
 mod plan;
 mod problem;
+mod realtime;
 pub mod record;
 mod reply;
 mod responses;
