@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::reason::Reason;
 use crate::relay::{AnswerBody, Cuts};
 use crate::serving::Serving;
-use crate::table::{Found, ModelNeed, RouteEntry, Table, TenantEntry};
+use crate::table::{Chosen, Found, ModelNeed, RouteEntry, Shown, Table, TenantEntry};
 use crate::tunnel;
 use crate::upstream::Upstreams;
 use http::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_VERSION};
@@ -30,7 +30,9 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use peek::Peeked;
 use refusal::Refusal;
+use rewrite::PrefixRewrite;
 use std::sync::Arc;
+use std::time::SystemTime;
 use switch::Outcome;
 
 /// Everything that requests share.
@@ -102,9 +104,9 @@ impl Proxy {
             return Err(refuse(Reason::BadRequest, format!("the method {} is not relayed", head.method)));
         }
 
-        let tenant =
-            authenticate(table, &head.headers, exchange).map_err(|(reason, text)| refuse(reason, text.into()))?;
-        let route = find_route(tenant, &head, body, family, exchange).await?;
+        let tenant = authenticate(table, &head.headers, SystemTime::now(), exchange)
+            .map_err(|(reason, text)| refuse(reason, text.into()))?;
+        let Chosen { route, matched } = find_route(tenant, &head, body, family, exchange).await?;
         let family = family_of(route, head.uri.path());
         let refuse = |reason, message: String| Refusal::new(reason, family, message);
         if peek::declared_length(&head.headers).is_some_and(|length| length > route.body_max) {
@@ -117,9 +119,10 @@ impl Proxy {
         let asked = switch::asked(route, &mut head, family)?;
         *admission = self.admit(tenant, route, family).await?;
         let cut = tenant.cut();
+        let prefix = route.policy.rewrite_prefix.as_deref().map(|with| PrefixRewrite { matched, with });
         tokio::select! {
             biased;
-            answered = self.attempt(route, None, head, body, exchange, family) => {
+            answered = self.attempt(route, prefix, head, body, exchange, family) => {
                 Ok((switch::outcome(answered?, asked, &exchange.request_id), cut.clone()))
             }
             () = cut.cancelled() => Err(refuse(Reason::TenantSuspended, SUSPENDED.to_owned()).under_way()),
@@ -181,6 +184,7 @@ fn has_dot_segments(path: &str) -> bool {
 fn authenticate<'a>(
     table: &'a Table,
     headers: &http::HeaderMap,
+    now: SystemTime,
     exchange: &mut Exchange,
 ) -> Result<&'a Arc<TenantEntry>, (Reason, &'static str)> {
     let key = match credentials::key_of(headers) {
@@ -195,11 +199,16 @@ fn authenticate<'a>(
             return Err((Reason::ConflictingCredentials, "two headers carry different API keys: send one"));
         }
     };
-    let Some(caller) = table.caller(key) else {
-        return Err((Reason::KeyUnknown, "incorrect API key provided: no tenant has this key"));
+    let (caller, expired) = match table.caller(key, now) {
+        Shown::Valid(caller) => (caller, false),
+        Shown::Expired(caller) => (caller, true),
+        Shown::Unknown => return Err((Reason::KeyUnknown, "incorrect API key provided: no tenant has this key")),
     };
     exchange.tenant = Some(Arc::clone(&caller.tenant.label));
     exchange.key_id = Some(caller.key_id);
+    if expired {
+        return Err((Reason::KeyExpired, "this API key has expired: ask for a new one"));
+    }
     if caller.tenant.suspended {
         return Err((Reason::TenantSuspended, SUSPENDED));
     }
@@ -213,26 +222,27 @@ async fn find_route<'a>(
     body: &mut Peeked,
     family: Family,
     exchange: &mut Exchange,
-) -> Result<&'a Arc<RouteEntry>, Refusal> {
+) -> Result<Chosen<'a>, Refusal> {
     let path = head.uri.path();
-    let mut found = tenant.routes.find(&head.method, path, ModelNeed::Unknown);
+    let mut found = tenant.routes.find(&head.method, path, &head.headers, ModelNeed::Unknown);
     if tunnel::is_asked_for(head) && matches!(found, Found::NeedsModel { .. }) {
         let model = query::model_of(head.uri.query().unwrap_or_default());
         let twice = |_| Refusal::new(Reason::BadRequest, family, "the query names its model twice".to_owned());
-        found = tenant.routes.find(&head.method, path, ModelNeed::Known(model.map_err(twice)?.as_deref()));
+        found =
+            tenant.routes.find(&head.method, path, &head.headers, ModelNeed::Known(model.map_err(twice)?.as_deref()));
     }
     if let Found::NeedsModel { body_max } = found {
         let model = body.find_model(&head.headers, body_max).await;
         let too_large = || format!("the request body is longer than any route of {path} allows: {body_max} bytes");
         let model = model.map_err(|error| Refusal::of_body(error, family, too_large()))?;
-        found = tenant.routes.find(&head.method, path, ModelNeed::Known(model.name.as_deref()));
+        found = tenant.routes.find(&head.method, path, &head.headers, ModelNeed::Known(model.name.as_deref()));
     }
-    let Found::Route(route) = found else {
+    let Found::Route(chosen) = found else {
         let message = format!("no route of tenant {} matches {} {path}", tenant.label, head.method);
         return Err(Refusal::new(Reason::NoRoute, family, message));
     };
-    exchange.route = Some(Arc::clone(&route.label));
-    Ok(route)
+    exchange.route = Some(Arc::clone(&chosen.route.label));
+    Ok(chosen)
 }
 
 /// Whose error bodies the clients of a route read. All of its backends answer the same clients: the first one tells.

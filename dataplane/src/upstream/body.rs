@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -67,20 +68,45 @@ pub fn discard(mut body: Incoming) {
 pub struct Answer {
     source: Source,
     /// Read already, and not yet given on.
-    first: Option<Frame<Bytes>>,
+    held: VecDeque<Frame<Bytes>>,
+    /// Comes behind what is held.
+    broken: Option<UpstreamError>,
 }
 
 impl Answer {
     pub(super) fn new(source: Source) -> Self {
-        Self { source, first: None }
+        Self { source, held: VecDeque::new(), broken: None }
     }
 
     /// Waits until the first piece of the body is there, which stays in the body, or its end, or its failure. Cancel-safe.
     pub async fn wait_for_first(&mut self) -> Result<(), UpstreamError> {
-        if self.first.is_none() && !self.is_end_stream() {
-            self.first = poll_fn(|cx| self.source.poll_frame(cx)).await.transpose()?;
+        if self.held.is_empty() && !self.is_end_stream() {
+            self.held.extend(poll_fn(|cx| self.source.poll_frame(cx)).await.transpose()?);
         }
         Ok(())
+    }
+
+    /// The data that was read already and is still in the body.
+    pub fn held(&self) -> impl Iterator<Item = &Bytes> {
+        self.held.iter().filter_map(Frame::data_ref)
+    }
+
+    /// Waits for one more piece of data, which stays in the body. `None`: there is none, or the body failed, which is told behind what is held. It has
+    /// no bound of its own: whoever calls it counts. Cancel-safe.
+    pub async fn read_ahead(&mut self) -> Option<Bytes> {
+        while self.broken.is_none() {
+            match poll_fn(|cx| self.source.poll_frame(cx)).await? {
+                Ok(frame) => {
+                    let data = frame.data_ref().cloned();
+                    self.held.push_back(frame);
+                    if data.is_some() {
+                        return data;
+                    }
+                }
+                Err(error) => self.broken = Some(error),
+            }
+        }
+        None
     }
 }
 
@@ -89,17 +115,20 @@ impl Body for Answer {
     type Error = UpstreamError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        match self.first.take() {
-            Some(first) => Poll::Ready(Some(Ok(first))),
+        if let Some(frame) = self.held.pop_front() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        match self.broken.take() {
+            Some(error) => Poll::Ready(Some(Err(error))),
             None => self.source.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.source.is_end_stream()
+        self.held.is_empty() && self.broken.is_none() && self.source.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.first.is_none() { self.source.size_hint() } else { SizeHint::default() }
+        if self.held.is_empty() { self.source.size_hint() } else { SizeHint::default() }
     }
 }

@@ -121,6 +121,14 @@ impl House {
         assert_eq!(self.reasons(), reason.map(|reason| vec![reason.to_owned()]).unwrap_or_default());
     }
 
+    /// Why requests were sent once more, in order.
+    pub(crate) fn retries(&self) -> Vec<String> {
+        self.samples("relay_retries_total")
+            .into_iter()
+            .flat_map(|(labels, value)| vec![labels["reason"].clone(); usize::try_from(value).expect("few")])
+            .collect()
+    }
+
     /// The reasons of all errors.
     pub(crate) fn reasons(&self) -> Vec<String> {
         self.samples("relay_errors_total")

@@ -2,6 +2,7 @@
 
 mod course;
 mod expiry;
+mod hold;
 mod one;
 mod race;
 mod verdict;
@@ -11,7 +12,7 @@ use super::refusal::Refusal;
 use super::respond::{self, Answered};
 use super::rewrite::PrefixRewrite;
 use super::{Proxy, too_large};
-use crate::balance::{Complaint, RETRY_AFTER_MAX, Sign, backoff, retry_after};
+use crate::balance::{Complaint, Pick, RETRY_AFTER_MAX, Sign, backoff, retry_after};
 use crate::exchange::Exchange;
 use crate::format::Family;
 use crate::reason::Reason;
@@ -38,6 +39,14 @@ pub(super) struct Call<'a> {
     bounds: Bounds,
 }
 
+impl Call<'_> {
+    /// Whether another attempt could follow.
+    fn may_follow(&self, course: &Course<'_>) -> bool {
+        let percent = self.route.policy.retries.budget_percent;
+        course.left > 0 && self.upload.can_be_sent() && self.route.balance().retries.allows(percent, Instant::now())
+    }
+}
+
 impl Proxy {
     /// Asks the route's backends, the next one where the one before failed and another attempt is allowed, until there is an answer for the client.
     /// Cancel-safe: dropping it cancels what is under way.
@@ -59,16 +68,20 @@ impl Proxy {
         };
         loop {
             course.goes_to(pick, exchange);
-            let tried = tokio::select! {
+            let mut tried = tokio::select! {
                 biased;
                 tried = self.ask_hedged(&call, &mut course, exchange) => tried,
                 expired = call.bounds.reached(&call.upload) => return Err(expire(&call, course, expired)),
             };
             course.came_to(tried.index, exchange);
-            if let Some(fault) = call.upload.fault() {
+            if tried.outcome.is_err()
+                && let Some(fault) = call.upload.fault()
+            {
                 return Err(Refusal::of_body(fault, family, too_large(&route.label, route.body_max)));
             }
-            let Some((next, wait)) = self.further(&call, &mut course, &tried) else {
+            let cause = judge(&call, &mut course, &mut tried).await;
+            let further = cause.and_then(|cause| self.further(&call, &mut course, &tried, cause));
+            let Some((next, wait)) = further else {
                 return finish(&call, tried, exchange);
             };
             if let Ok(got) = tried.outcome {
@@ -81,21 +94,18 @@ impl Proxy {
         }
     }
 
-    /// Whether and where the request goes once more, and after which pause; `None`: what came is for the client. Tells the backend's health.
+    /// Where the request goes once more, and after which pause; `None`: it does not, and what came is for the client.
     fn further(
         &self,
         call: &Call<'_>,
         course: &mut Course<'_>,
         tried: &Tried,
-    ) -> Option<(crate::balance::Pick, Duration)> {
-        let retries = &call.route.policy.retries;
-        let cause = verdict::cause(&tried.outcome, &call.head.method, &retries.statuses);
-        let complaint: Option<Complaint> = None;
-        course.report(tried.index, verdict::sign(&tried.outcome, complaint));
-        let cause = cause?;
-        if course.left == 0 || !call.upload.can_be_sent() {
+        cause: Reason,
+    ) -> Option<(Pick, Duration)> {
+        if !call.may_follow(course) {
             return None;
         }
+        let retries = &call.route.policy.retries;
         let now = Instant::now();
         let balance = call.route.balance();
         let pick = balance.pick(course.asked(), now)?;
@@ -138,6 +148,19 @@ async fn call<'a>(
         request_id: exchange.request_id.clone(),
         bounds: Bounds { first_byte: route.first_byte, total: route.total.map(|total| exchange.started() + total) },
     })
+}
+
+/// The reason for which the request may go once more; `None`: what came is for the client. Tells the backend's health.
+async fn judge(call: &Call<'_>, course: &mut Course<'_>, tried: &mut Tried) -> Option<Reason> {
+    let mut cause = verdict::cause(&tried.outcome, &call.head.method, &call.route.policy.retries.statuses);
+    let mut complaint = None;
+    if let (None, Ok(got), true) = (cause, &mut tried.outcome, call.may_follow(course)) {
+        complaint = hold::error_before_content(got, call.bounds.total).await;
+        let may_help = complaint.is_some_and(|complaint| complaint != Complaint::Request);
+        cause = may_help.then_some(Reason::UpstreamError);
+    }
+    course.report(tried.index, verdict::sign(&tried.outcome, complaint));
+    cause
 }
 
 /// The pause before the same backend is asked again; `None`: it wants a longer one than the relay waits for.
