@@ -237,7 +237,7 @@ def test_tls_is_a_mounted_secret_that_must_be_there(render):
     assert environment(spec)["RELAY_TLS_DIR"]["value"] == "/etc/relay-tls"
 
 
-def test_destinations_are_the_operators_word():
+def test_destinations_are_the_operators_word(render):
     lists = {"denyCIDRs": ["10.0.0.0/8", "fd00::/8"], "allowCIDRs": ["10.96.7.7"]}
     told = environment(pod_specs(render({"proxy": {"destinations": lists}}))["stream-relay-proxy"])
     assert told["RELAY_DENY_CIDR"]["value"] == "10.0.0.0/8,fd00::/8"
