@@ -307,7 +307,8 @@ impl Session {
         self.events += 1;
         event["event_id"] = format!("event_fake{}", self.events).into();
         let text = event.to_string();
-        exchange.sent(text.len());
+        // The record counts frames and keeps none of them.
+        exchange.sent(&Bytes::copy_from_slice(text.as_bytes()), 0);
         let Some(size) = self.played.behaviour.writes.split else {
             return Ok(self.socket.send(Message::text(text)).await?);
         };
