@@ -308,7 +308,7 @@ impl Session {
         event["event_id"] = format!("event_fake{}", self.events).into();
         let text = event.to_string();
         // The record counts frames and keeps none of them.
-        exchange.sent(&Bytes::copy_from_slice(text.as_bytes()), 0);
+        exchange.sent(text.len());
         let Some(size) = self.played.behaviour.writes.split else {
             return Ok(self.socket.send(Message::text(text)).await?);
         };
