@@ -1,4 +1,9 @@
+mod destinations;
+mod dial;
 mod gate;
+mod gate_loom;
+mod pool;
+mod tls;
 mod upload;
 
 use super::HostOverride;

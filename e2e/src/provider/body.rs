@@ -84,7 +84,8 @@ impl ScriptBody {
 
     fn sent(&mut self, bytes: &Bytes) {
         if let Some(exchange) = &self.exchange {
-            exchange.sent(bytes, self.keep);
+            exchange.keep(bytes, self.keep);
+            exchange.sent(bytes.len());
         }
         if let Some(remaining) = &mut self.remaining {
             *remaining = remaining.saturating_sub(bytes.len() as u64);

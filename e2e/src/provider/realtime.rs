@@ -236,13 +236,21 @@ impl Session {
             return self.shut(code).await;
         }
         match behaviour.fault {
-            Some(Fault::Truncated | Fault::ShortLength | Fault::BadChunk) => self.leave().await,
-            Some(fault @ (Fault::HalfEvent | Fault::Cut | Fault::Reset)) => {
+            Some(Fault::Truncated) => self.leave().await,
+            Some(fault @ (Fault::HalfEvent | Fault::ShortLength | Fault::Cut | Fault::Reset)) => {
                 // A text frame of 100 bytes, of which 20 come.
                 let half = [&[0x81, 100][..], &[b' '; 20]].concat();
                 let tcp = self.socket.get_mut();
                 if tcp.write_all(&half).await.is_ok() && tcp.flush().await.is_ok() && fault == Fault::Reset {
                     self.control.reset();
+                }
+                self.leave().await
+            }
+            Some(Fault::BadChunk) => {
+                // No frame: it has a reserved bit set (RFC 6455, 5.2).
+                let tcp = self.socket.get_mut();
+                if tcp.write_all(b"ZZ").await.is_ok() {
+                    let _ = tcp.flush().await;
                 }
                 self.leave().await
             }
@@ -299,8 +307,7 @@ impl Session {
         self.events += 1;
         event["event_id"] = format!("event_fake{}", self.events).into();
         let text = event.to_string();
-        // The record counts frames and keeps none of them.
-        exchange.sent(&Bytes::copy_from_slice(text.as_bytes()), 0);
+        exchange.sent(text.len());
         let Some(size) = self.played.behaviour.writes.split else {
             return Ok(self.socket.send(Message::text(text)).await?);
         };

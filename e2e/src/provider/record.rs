@@ -224,15 +224,19 @@ impl Exchange {
         });
     }
 
-    /// `keep`: bytes to keep of the answer.
-    pub(super) fn sent(&self, bytes: &Bytes, keep: usize) {
+    /// Keeps what is about to be sent, while less than `most` bytes were.
+    pub(super) fn keep(&self, bytes: &Bytes, most: usize) {
+        let mut outcome = lock(&self.entry.outcome);
+        if outcome.bytes_sent < most as u64 {
+            outcome.sent.push(bytes.clone());
+        }
+    }
+
+    pub(super) fn sent(&self, bytes: usize) {
         self.note(|outcome, now| {
-            if outcome.bytes_sent < keep as u64 {
-                outcome.sent.push(bytes.clone());
-            }
             outcome.first_byte_ms.get_or_insert(now);
             outcome.last_byte_ms = Some(now);
-            outcome.bytes_sent += bytes.len() as u64;
+            outcome.bytes_sent += bytes as u64;
             outcome.chunks_sent += 1;
         });
     }

@@ -54,7 +54,10 @@ impl Cell {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let expected = self.ending.expected(self.format);
         runtime.block_on(async {
-            let came = self.play().await;
+            let came = match self.play().await {
+                Ok(came) => came,
+                Err(difference) => return vec![difference],
+            };
             let mut found = self.in_the_answer(&came, &expected);
             found.extend(Self::at_the_provider(&came, &expected));
             found.extend(self.in_metrics_and_log(&came, &expected).await);
@@ -107,7 +110,8 @@ impl Cell {
         request.body(Full::new(Bytes::from(body))).expect("a request")
     }
 
-    async fn play(&self) -> Came {
+    /// The difference: the provider saw nothing.
+    async fn play(&self) -> Result<Came, String> {
         log::begin();
         let provider = Provider::start(Config { keep: KEPT, ..Config::default() }).await.expect("a free port");
         let house = House::new(&self.snapshot(provider.addr())).await;
@@ -115,9 +119,12 @@ impl Cell {
         let mut client = Client::connect(house.addr, self.protocol).await;
         let answer = self.converse(&mut client, self.request(&house, &id), &house, &provider).await;
         drop(client);
+        if let Some(answer) = answer.as_ref().filter(|_| provider.requests().is_empty()) {
+            return Err(format!("the provider was not asked: {} {}", answer.status, text(&answer.body)));
+        }
         let over = |requests: &[Recorded]| requests.iter().any(|one| one.outcome.ended.is_some());
         let recorded = wait_for(&provider, over).await.remove(0);
-        Came { answer, recorded, id, house }
+        Ok(Came { answer, recorded, id, house })
     }
 
     /// The answer as far as the client reads it; none where it does not read to the end.

@@ -2,7 +2,7 @@
 
 use relay_e2e::provider::Ended;
 
-use crate::formats::{Format, Units};
+use crate::formats::Format;
 
 /// A row of the matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,9 +110,8 @@ impl Ending {
         // An answer that stopped early: told between two units by the format's own error and a clean end, where it has one; else by a
         // framing that breaks off, and nothing added.
         let early = |end, reason, upstream| {
-            let told = format.units != Units::Bytes;
-            let body = if told { Body::UnitsThenError } else { Body::Beginning };
-            Expected { body, whole: told, end, reason: Some(reason), ..whole(upstream) }
+            let body = if format.has_words { Body::UnitsThenError } else { Body::Beginning };
+            Expected { body, whole: format.has_words, end, reason: Some(reason), ..whole(upstream) }
         };
         let cancelled = |expected| Expected { cancelled: true, upstream: Ended::ClientGone, ..expected };
         match self {

@@ -42,6 +42,8 @@ pub(crate) struct Format {
     pub(crate) units: Units,
     /// What the last unit of a whole answer has in it; none where only the framing tells.
     pub(crate) terminal: Option<&'static str>,
+    /// Whether it has words for a failure that its clients raise: where SDKs hand out bytes, only a broken framing raises.
+    pub(crate) has_words: bool,
     /// Whether a provider can say in the answer that it failed.
     pub(crate) fails_in_band: bool,
     pub(crate) errors: Errors,
@@ -63,13 +65,15 @@ const BASE: Format = Format {
     body: CHAT,
     units: EVENTS,
     terminal: Some("[DONE]"),
+    has_words: true,
     fails_in_band: true,
     errors: Errors::OpenAI,
     kind: "sse",
 };
 
 /// Audio of any provider.
-const AUDIO: Format = Format { units: Units::Bytes, terminal: None, fails_in_band: false, kind: "binary", ..BASE };
+const AUDIO: Format =
+    Format { units: Units::Bytes, terminal: None, has_words: false, fails_in_band: false, kind: "binary", ..BASE };
 
 /// All columns.
 pub(crate) const FORMATS: &[Format] = &[
@@ -93,6 +97,7 @@ pub(crate) const FORMATS: &[Format] = &[
         path: "/v1/audio/speech",
         body: r#"{"model":"MODEL","input":"Hello.","voice":"alloy","stream_format":"sse"}"#,
         terminal: Some("speech.audio.done"),
+        has_words: false,
         ..BASE
     },
     Format {
@@ -164,6 +169,7 @@ pub(crate) const FORMATS: &[Format] = &[
         provider: Provider::Custom,
         wire: Some(WireFormat::Opaque),
         terminal: None,
+        has_words: false,
         fails_in_band: false,
         units: Units::Bytes,
         ..BASE

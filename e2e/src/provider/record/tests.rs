@@ -1,4 +1,3 @@
-use bytes::Bytes;
 use std::sync::Arc;
 
 use super::{Ended, Log, MAX_REQUESTS, MAX_WEIGHT, Received};
@@ -48,7 +47,7 @@ fn the_log_forgets_the_oldest_beyond_its_weight() {
 fn an_exchange_that_is_dropped_is_a_client_that_went_away() {
     let log = Arc::new(Log::new());
     let exchange = log.begin(received(1, String::new()));
-    exchange.sent(&Bytes::from_static(b"seven b"), 0);
+    exchange.sent(7);
     assert_eq!((log.live(), log.requests(0)[0].outcome.ended), (1, None));
     drop(exchange);
     let outcome = &log.requests(0)[0].outcome;
