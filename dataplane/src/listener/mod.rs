@@ -50,7 +50,7 @@ pub async fn run(listener: TcpListener, proxy: Arc<Proxy>) {
 }
 
 fn builder() -> auto::Builder<StreamTasks> {
-    let mut builder = auto::Builder::new(StreamTasks);
+    let mut builder = auto::Builder::new(StreamTasks::default());
     // hyper takes 100 headers of a request at most; setting the same number would put them on the heap.
     // writev off: small frames are copied into one buffer and leave in one write, and the upstream's read buffer is free again.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(KEEP_ALIVE).writev(false);

@@ -67,9 +67,24 @@ impl Turn {
     }
 }
 
-/// Runs the tasks of HTTP/2 streams, and ends those whose client takes nothing for [`WRITE_STALL`] and what it bought.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct StreamTasks;
+/// Runs the tasks of HTTP/2 streams, and ends those whose client takes nothing for too long.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamTasks {
+    write_stall: Duration,
+}
+
+impl StreamTasks {
+    /// Ends a stream when a piece waited for its client for `write_stall`, and up to four minutes longer by what the client was given before.
+    pub const fn new(write_stall: Duration) -> Self {
+        Self { write_stall }
+    }
+}
+
+impl Default for StreamTasks {
+    fn default() -> Self {
+        Self::new(WRITE_STALL)
+    }
+}
 
 impl<F> hyper::rt::Executor<F> for StreamTasks
 where
@@ -79,13 +94,15 @@ where
         let turn = Arc::new(Turn::default());
         // Boxed: a task that holds it would hold room for two, one of them moved from.
         let stream = Box::pin(TURN.scope(Arc::clone(&turn), stream));
-        tokio::spawn(Supervised { stream, turn, seen: 0, given: 0, until: Instant::now(), alarm: Alarm::default() });
+        let (write_stall, until) = (self.write_stall, Instant::now());
+        tokio::spawn(Supervised { stream, turn, write_stall, seen: 0, given: 0, until, alarm: Alarm::default() });
     }
 }
 
 struct Supervised<F: Future> {
     stream: Pin<Box<TaskLocalFuture<Arc<Turn>, F>>>,
     turn: Arc<Turn>,
+    write_stall: Duration,
     /// The move that it waits for, and until when.
     seen: u32,
     /// How much was given out when it began to wait for that.
@@ -112,7 +129,7 @@ impl<F: Future> Future for Supervised<F> {
             let bought = Duration::from_secs((given - this.given) / SLOWEST);
             this.given = given;
             // A moment that was bought stays: the window that it was bought for is still being read.
-            this.until = this.until.max(Instant::now() + WRITE_STALL + bought.min(LONGEST));
+            this.until = this.until.max(Instant::now() + this.write_stall + bought.min(LONGEST));
         }
         if !this.alarm.rings(this.until, cx) {
             return Poll::Pending;

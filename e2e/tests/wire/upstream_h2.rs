@@ -291,7 +291,9 @@ async fn a_refused_stream_may_go_to_another_backend_with_its_whole_body() {
     let mut refusing = Secure::start(Manner::default()).await;
     let other = provider().await;
     let backends = vec![with_tls(refusing.addr, &refusing.ca), backend(Provider::OpenAI, other.addr())];
-    let house = House::new(&config::snapshot(vec![route("r", "/", backends)])).await;
+    let mut route = route("r", "/", backends);
+    route.policy.retries = config::retrying(1);
+    let house = House::new(&config::snapshot(vec![route])).await;
     let client = ask(&house).await;
     let mut arrived = refusing.next().await;
     assert_eq!(arrived.body().await, chat("m").as_bytes());
@@ -355,14 +357,14 @@ async fn answers_that_nobody_reads_do_not_stop_the_others_of_their_connection() 
     let authority = Authority::try_from(upstream.addr.to_string()).expect("an authority");
     let origin = Origin { scheme: Scheme::HTTPS, authority };
     let target = Target { origin, ca: Some(upstream.ca.as_str().into()), connect: None };
-    let send = || {
+    let ask_one = || {
         let (upstreams, target) = (Arc::clone(&upstreams), target.clone());
         let body = Upload::new(Bytes::new(), None, 0, Room::default(), false, false).body(None);
         tokio::spawn(async move { upstreams.send(&target, Request::new(body)).await.map_err(|failed| failed.error) })
     };
     let mut unread = Vec::new();
     for _ in 0..20 {
-        let asked = send();
+        let asked = ask_one();
         let mut stream = upstream.next().await.begin("audio/mpeg");
         let mut sent = 0;
         while sent < WINDOW {
@@ -374,7 +376,7 @@ async fn answers_that_nobody_reads_do_not_stop_the_others_of_their_connection() 
         }
         unread.push((asked.await.expect("no panic").expect("an answer"), stream));
     }
-    let asked = send();
+    let asked = ask_one();
     let mut stream = upstream.next().await.begin("audio/mpeg");
     stream.send_data("heard".into(), true).expect("open");
     let answer = timeout(LIMIT, asked).await.expect("in time").expect("no panic").expect("an answer");

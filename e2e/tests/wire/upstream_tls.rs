@@ -1,7 +1,7 @@
 //! Whom the relay connects to, and whom it believes.
 
 use relay_dataplane::upstream::ConnectorOptions;
-use relay_snapshot::Provider;
+use relay_snapshot::{Backend, Provider};
 use rustls::HandshakeKind;
 
 use crate::config::{self, backend, route};
@@ -29,7 +29,7 @@ async fn without_http_2_a_request_is_as_http_1_has_it() {
 async fn a_certificate_that_the_route_does_not_trust_is_refused_though_another_route_is_connected() {
     let mut upstream = Secure::start(Manner::default()).await;
     let stranger = Secure::start(Manner::default()).await;
-    let system = relay_snapshot::Backend { ca: None, ..with_tls(upstream.addr, "") };
+    let system = Backend { ca: None, ..with_tls(upstream.addr, "") };
     let house = House::new(&config::snapshot(vec![
         route("right", "/v1", vec![with_tls(upstream.addr, &upstream.ca)]),
         route("other", "/v2", vec![with_tls(upstream.addr, &stranger.ca)]),
@@ -53,10 +53,7 @@ async fn a_certificate_that_the_route_does_not_trust_is_refused_though_another_r
 async fn a_name_that_the_certificate_does_not_have_is_refused() {
     let upstream = Secure::start(Manner::default()).await;
     let port = upstream.addr.port();
-    let other = relay_snapshot::Backend {
-        url: format!("https://provider.example:{port}"),
-        ..with_tls(upstream.addr, &upstream.ca)
-    };
+    let other = Backend { url: format!("https://provider.example:{port}"), ..with_tls(upstream.addr, &upstream.ca) };
     let options = ConnectorOptions {
         overrides: vec!["provider.example=127.0.0.1".parse().expect("an override")],
         ..ConnectorOptions::default()
@@ -103,14 +100,16 @@ async fn a_destination_that_is_not_allowed_is_not_connected_to_and_not_told() {
 #[tokio::test]
 async fn a_refused_destination_lets_another_backend_serve() {
     let provider = provider().await;
-    let snapshot = config::snapshot(vec![route(
+    let mut route = route(
         "r",
         "/",
         vec![
-            relay_snapshot::Backend::new("metadata", Provider::OpenAI, "http://169.254.169.254"),
+            Backend::new("metadata", Provider::OpenAI, "http://169.254.169.254"),
             backend(Provider::OpenAI, provider.addr()),
         ],
-    )]);
+    );
+    route.policy.retries = config::retrying(1);
+    let snapshot = config::snapshot(vec![route]);
     let house = House::new(&snapshot).await;
     for _ in 0..2 {
         assert_eq!(house.chat("fake-ok").await.status, 200);

@@ -20,7 +20,7 @@ async fn stream(play: Play, room: Arc<Semaphore>) -> (super::played::Stage, Arc<
     let (gone, is_gone) = oneshot::channel::<()>();
     let taken = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&taken);
-    StreamTasks.execute(async move {
+    StreamTasks::default().execute(async move {
         let _gone = gone;
         let (stage, mut body) = play.begin();
         assert!(told.send(stage).is_ok());

@@ -23,6 +23,7 @@ mod sync {
     }
 }
 
+#[expect(clippy::duplicate_mod, reason = "the gate itself, over the parts of loom")]
 #[path = "../gate.rs"]
 mod gate;
 

@@ -77,7 +77,7 @@ async fn a_connection_idles_50_seconds_and_lives_five_minutes() {
     tokio::time::advance(Duration::from_secs(1)).await;
     assert!(pool.take(&key("a", 0)).is_none());
 
-    tokio::time::advance(Duration::from_secs(240)).await;
+    tokio::time::advance(Duration::from_mins(4)).await;
     pool.put(&key("a", 0), old);
     tokio::time::advance(Duration::from_secs(9)).await;
     pool.sweep();
