@@ -1,4 +1,5 @@
 mod gate;
+pub(crate) mod received;
 mod upload;
 
 use super::HostOverride;
