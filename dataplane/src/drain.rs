@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Stages of a shutdown; each is cancelled when it begins. Clones are of the same shutdown.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,8 @@ pub struct Drain {
     pub closing: CancellationToken,
     /// Running streams end now, with their format's error event.
     pub cut: Cut,
+    /// Sessions that outlive the connections that they began on: the shutdown waits for them, too.
+    pub tunnels: TaskTracker,
 }
 
 /// Ends what watches it: the streams of the process, or those of a tenant. Begins once and for all; clones are of the same switch.

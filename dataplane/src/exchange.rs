@@ -4,6 +4,7 @@ use crate::format::Usage;
 use crate::metrics::{Metrics, millis};
 use crate::reason::{Reason, StreamEnd};
 use crate::relay::Deadline;
+use prometheus::IntGauge;
 use relay_snapshot::Provider;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub enum Kind {
     Json,
     /// Everything else: audio, files.
     Binary,
+    /// The frames of a WebSocket, both ways.
+    WebSocket,
 }
 
 impl Kind {
@@ -28,6 +31,7 @@ impl Kind {
             Self::Sse => "sse",
             Self::Json => "json",
             Self::Binary => "binary",
+            Self::WebSocket => "websocket",
         }
     }
 
@@ -42,6 +46,19 @@ impl Kind {
             Self::Binary
         }
     }
+}
+
+/// What went through a WebSocket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tunnelled {
+    /// Bytes of the client, frames and all.
+    pub bytes_in: u64,
+    /// Bytes to the client, frames and all.
+    pub bytes_out: u64,
+    /// Whole messages of the client.
+    pub messages_in: u64,
+    /// Whole messages of the upstream.
+    pub messages_out: u64,
 }
 
 /// A request under way. Its end is what [`Exchange::end`] is first told; dropped without, the client went away.
@@ -78,6 +95,10 @@ pub struct Exchange {
     first_byte: Option<Duration>,
     bytes_out: u64,
     chunks: u64,
+    /// Boxed: most requests have none.
+    tunnelled: Option<Box<Tunnelled>>,
+    /// Counts it while its answer runs.
+    running: Option<IntGauge>,
 }
 
 impl Exchange {
@@ -103,6 +124,8 @@ impl Exchange {
             first_byte: None,
             bytes_out: 0,
             chunks: 0,
+            tunnelled: None,
+            running: None,
         }
     }
 
@@ -134,12 +157,36 @@ impl Exchange {
         }
     }
 
+    /// The head of an upstream's answer goes out to the client: from now to its end it counts as a running stream.
+    pub fn goes_out(&mut self) {
+        if self.running.is_none() && !self.ended {
+            let gauge = self.metrics.active_streams.with_label_values(&[self.labels().0]);
+            gauge.inc();
+            self.running = Some(gauge);
+        }
+    }
+
+    /// What went through its WebSocket.
+    pub fn tunnelled(&mut self, through: Tunnelled) {
+        self.bytes_out = through.bytes_out;
+        self.chunks = through.messages_out;
+        self.tunnelled = Some(Box::new(through));
+    }
+
+    /// Where it is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
     /// Ends it. Only the first call counts.
     pub fn end(&mut self, end: StreamEnd) {
         if self.ended {
             return;
         }
         self.ended = true;
+        if let Some(running) = self.running.take() {
+            running.dec();
+        }
         self.count(end);
         self.log(end);
     }
@@ -172,6 +219,7 @@ impl Exchange {
 
     fn log(&self, end: StreamEnd) {
         let (route, provider) = self.labels();
+        let through = self.tunnelled.as_deref();
         tracing::info!(
             target: "relay::request",
             request_id = %self.request_id,
@@ -190,6 +238,9 @@ impl Exchange {
             first_byte_ms = self.first_byte.map(millis),
             chunks = self.chunks,
             bytes_out = self.bytes_out,
+            bytes_in = through.map(|through| through.bytes_in),
+            messages_in = through.map(|through| through.messages_in),
+            messages_out = through.map(|through| through.messages_out),
             attempts = self.attempts,
             tokens_in = self.usage.input,
             tokens_out = self.usage.output,

@@ -23,6 +23,7 @@ pub const TABLE: &[(&str, &str)] = &[
         "Errors by reason: refusals of the relay, failures of upstreams, error answers of providers.",
     ),
     ("relay_active_connections", "Client connections that are open."),
+    ("relay_active_streams", "Answers of upstreams that are on their way to a client, WebSockets included."),
     ("relay_storage_write_ms", "Milliseconds of a write to a store, such as the limit decision in Redis."),
     (
         "relay_first_byte_ms",
@@ -50,6 +51,8 @@ pub struct Metrics {
     pub errors: IntCounterVec,
     /// `relay_active_connections`.
     pub active_connections: IntGauge,
+    /// `relay_active_streams`.
+    pub active_streams: IntGaugeVec,
     /// `relay_storage_write_ms`.
     pub storage_write_ms: HistogramVec,
     /// `relay_first_byte_ms`.
@@ -100,6 +103,7 @@ impl Metrics {
                 r,
                 IntGauge::new("relay_active_connections", help("relay_active_connections"))?,
             )?,
+            active_streams: gauge(r, "relay_active_streams", &["route"])?,
             storage_write_ms: histogram(r, "relay_storage_write_ms", &["store", "result"], STORE_MS)?,
             first_byte_ms: histogram(r, "relay_first_byte_ms", &["route", "provider", "kind"], DURATION_MS)?,
             retries: counter(r, "relay_retries_total", &["route", "reason"])?,

@@ -13,7 +13,7 @@ mod ndjson;
 mod observer;
 mod opaque;
 mod openai_chat;
-mod openai_realtime;
+pub(crate) mod openai_realtime;
 mod openai_responses;
 mod openai_speech;
 mod rules;

@@ -94,13 +94,13 @@ pub(super) struct Units {
     /// What is still read of a unit that is longer.
     late: Option<Late>,
     scan: Scan,
-    /// Nothing was read yet: a byte order mark may come.
+    /// Nothing was read yet of a text: a byte order mark may come.
     fresh: bool,
 }
 
 impl Units {
     pub(super) fn new(framing: Framing) -> Self {
-        Self { framing, held: Vec::new(), late: None, scan: Scan::default(), fresh: true }
+        Self { framing, held: Vec::new(), late: None, scan: Scan::default(), fresh: framing != Framing::Bytes }
     }
 
     /// Takes a piece and gives the units that end in it. `whole`: the piece ends where a unit ends.

@@ -25,6 +25,16 @@ fn set(field: &mut Option<u64>, value: &[u8]) {
 }
 
 impl Usage {
+    /// Adds what another answer cost: of formats that count each for itself.
+    pub(crate) fn add(&mut self, other: Self) {
+        let add = |sum: &mut Option<u64>, more: Option<u64>| *sum = self::sum([*sum, more]);
+        add(&mut self.input, other.input);
+        add(&mut self.output, other.output);
+        add(&mut self.cached, other.cached);
+        add(&mut self.cache_written, other.cache_written);
+        add(&mut self.reasoning, other.reasoning);
+    }
+
     /// A `usage` object of OpenAI: of Chat Completions, Responses, speech, transcriptions, embeddings, Realtime.
     pub(super) fn read_openai(&mut self, usage: &[u8]) {
         for (key, value) in json::members(usage) {

@@ -8,7 +8,7 @@ use crate::metrics::Metrics;
 use crate::proxy::Proxy;
 use crate::relay::StreamTasks;
 use http::header::{CONNECTION, HeaderValue};
-use http::{Response, Version};
+use http::{Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -44,10 +44,13 @@ pub async fn run(listener: TcpListener, proxy: Arc<Proxy>) {
     }
     drop(listener);
     connections.shutdown().await;
+    // Behind the connections: each may still become one.
+    proxy.drain.tunnels.close();
+    proxy.drain.tunnels.wait().await;
 }
 
 fn builder() -> auto::Builder<StreamTasks> {
-    let mut builder = auto::Builder::new(StreamTasks);
+    let mut builder = auto::Builder::new(StreamTasks::default());
     // hyper takes 100 headers of a request at most; setting the same number would put them on the heap.
     // writev off: small frames are copied into one buffer and leave in one write, and the upstream's read buffer is free again.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(KEEP_ALIVE).writev(false);
@@ -63,10 +66,10 @@ fn builder() -> auto::Builder<StreamTasks> {
 }
 
 /// Counts an open connection for as long as it lives.
-struct Open(Arc<Metrics>);
+pub(crate) struct Open(Arc<Metrics>);
 
 impl Open {
-    fn new(metrics: &Arc<Metrics>) -> Self {
+    pub(crate) fn new(metrics: &Arc<Metrics>) -> Self {
         metrics.active_connections.inc();
         Self(Arc::clone(metrics))
     }
@@ -93,14 +96,14 @@ fn serve(builder: &auto::Builder<StreamTasks>, stream: TcpStream, proxy: &Arc<Pr
                 let is_h1 = request.version() <= Version::HTTP_11;
                 let mut response = Arc::clone(&proxy).serve(request).await;
                 // From the first stage of the drain on, so that no client reuses a connection that is about to close.
-                if is_h1 && proxy.drain.unready.is_cancelled() {
+                if is_h1 && proxy.drain.unready.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<Response<_>, Infallible>(response)
             })
         })
     };
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
     let connection = connections.watch(connection);
     tokio::spawn(async move {
         let _open = open;

@@ -3,6 +3,7 @@
 use super::credentials::KEY_HEADERS;
 use crate::limits::Decision;
 use crate::table::BackendEntry;
+use crate::tunnel;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use std::time::Duration;
 
@@ -70,6 +71,7 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 /// Makes the headers of a client's request those of the relay's request to a backend.
 pub(super) fn to_upstream(headers: &mut HeaderMap, backend: &BackendEntry, identity: bool, request_id: &str) {
     strip_hop_by_hop(headers);
+    tunnel::strip(headers);
     for name in CLIENT_ONLY.iter().chain(&KEY_HEADERS) {
         headers.remove(name);
     }

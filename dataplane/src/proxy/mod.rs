@@ -5,10 +5,12 @@ mod credentials;
 mod headers;
 mod model;
 mod peek;
+mod query;
 mod refusal;
 mod request_id;
 mod respond;
 mod rewrite;
+mod switch;
 #[cfg(test)]
 mod tests;
 
@@ -21,14 +23,17 @@ use crate::reason::Reason;
 use crate::relay::{AnswerBody, Cuts};
 use crate::serving::Serving;
 use crate::table::{Chosen, Found, ModelNeed, RouteEntry, Shown, Table, TenantEntry};
+use crate::tunnel;
 use crate::upstream::Upstreams;
-use http::{Method, Request, Response};
+use http::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_VERSION};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use peek::Peeked;
 use refusal::Refusal;
 use rewrite::PrefixRewrite;
 use std::sync::Arc;
 use std::time::SystemTime;
+use switch::Outcome;
 
 /// Everything that requests share.
 pub struct Proxy {
@@ -54,6 +59,7 @@ impl Proxy {
             Exchange::begin(Arc::clone(&self.metrics), request_id, request.method().clone(), path.clone());
         let mut admission = None;
         let (head, body) = request.into_parts();
+        let asks_for_websocket = tunnel::is_asked_for(&head);
         let mut body = Peeked::new(&head.headers, body);
         let outcome = tokio::select! {
             biased;
@@ -63,7 +69,10 @@ impl Proxy {
             }
         };
         let mut response = match outcome {
-            Ok((answered, tenant)) => respond::relayed(answered, exchange, Cuts::new(&self.drain.cut, &tenant)),
+            Ok((Outcome::Answered(answered), tenant)) => {
+                respond::relayed(*answered, exchange, Cuts::new(&self.drain.cut, &tenant))
+            }
+            Ok((Outcome::Switched(switching), tenant)) => switching.into_response(exchange, &self.drain, tenant),
             Err(refusal) => {
                 body.discard();
                 refusal.into_response(exchange)
@@ -71,17 +80,20 @@ impl Proxy {
         };
         headers::add_limits(response.headers_mut(), admission.as_ref());
         headers::add_revision(response.headers_mut(), &table.revision);
+        if asks_for_websocket && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            stay_http(&mut response);
+        }
         response
     }
 
     async fn answer(
         &self,
         table: &Table,
-        head: http::request::Parts,
+        mut head: http::request::Parts,
         body: &mut Peeked,
         exchange: &mut Exchange,
         admission: &mut Option<Decision>,
-    ) -> Result<(respond::Answered, Cut), Refusal> {
+    ) -> Result<(Outcome, Cut), Refusal> {
         let family = Family::of_path(head.uri.path());
         let refuse = |reason, message: String| Refusal::new(reason, family, message);
         if has_dot_segments(head.uri.path()) {
@@ -104,12 +116,15 @@ impl Proxy {
             let message = format!("route {} is not ready: one of its references is not resolved", route.label);
             return Err(refuse(Reason::RouteNotReady, message));
         }
+        let asked = switch::asked(route, &mut head, family)?;
         *admission = self.admit(tenant, route, family).await?;
         let cut = tenant.cut();
         let prefix = route.policy.rewrite_prefix.as_deref().map(|with| PrefixRewrite { matched, with });
         tokio::select! {
             biased;
-            answered = self.attempt(route, prefix, head, body, exchange, family) => Ok((answered?, cut.clone())),
+            answered = self.attempt(route, prefix, head, body, exchange, family) => {
+                Ok((switch::outcome(answered?, asked, &exchange.request_id), cut.clone()))
+            }
             () = cut.cancelled() => Err(refuse(Reason::TenantSuspended, SUSPENDED.to_owned()).under_way()),
         }
     }
@@ -137,6 +152,15 @@ impl Proxy {
         );
         tracing::debug!(tenant = %tenant.label, route = %route.label, "refused by the requests limit");
         Err(Refusal::new(Reason::RequestsLimited, family, message).limited(decision))
+    }
+}
+
+/// Says that an answer to a WebSocket handshake leaves HTTP as it is. The connection closes: what follows the handshake might be frames.
+fn stay_http(response: &mut Response<AnswerBody>) {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    if response.status() == StatusCode::BAD_REQUEST {
+        // RFC 6455, section 4.2.2.
+        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, tunnel::VERSION);
     }
 }
 
@@ -201,6 +225,12 @@ async fn find_route<'a>(
 ) -> Result<Chosen<'a>, Refusal> {
     let path = head.uri.path();
     let mut found = tenant.routes.find(&head.method, path, &head.headers, ModelNeed::Unknown);
+    if tunnel::is_asked_for(head) && matches!(found, Found::NeedsModel { .. }) {
+        let model = query::model_of(head.uri.query().unwrap_or_default());
+        let twice = |_| Refusal::new(Reason::BadRequest, family, "the query names its model twice".to_owned());
+        found =
+            tenant.routes.find(&head.method, path, &head.headers, ModelNeed::Known(model.map_err(twice)?.as_deref()));
+    }
     if let Found::NeedsModel { body_max } = found {
         let model = body.find_model(&head.headers, body_max).await;
         let too_large = || format!("the request body is longer than any route of {path} allows: {body_max} bytes");

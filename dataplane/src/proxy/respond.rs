@@ -6,8 +6,8 @@ use crate::format::{Format, Framing};
 use crate::reason::Reason;
 use crate::relay::{AnswerBody, Cuts, Deadline, Guarded, Manner, Relayed};
 use crate::table::RouteEntry;
-use crate::upstream::Answer;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use crate::upstream::{Answer, Switched};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response, StatusCode, Version};
 use http_body::Body;
 use std::time::Duration;
@@ -17,13 +17,15 @@ pub(super) struct Answered {
     pub(super) response: Response<Answer>,
     pub(super) format: Format,
     pub(super) bounds: Bounds,
+    /// The connection behind a 101 that was asked for.
+    pub(super) switched: Option<Box<Switched>>,
 }
 
 /// What the route says of the time behind the first byte.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    idle: Option<Duration>,
-    deadline: Deadline,
+    pub(super) idle: Option<Duration>,
+    pub(super) deadline: Deadline,
     keep_alive: Option<Duration>,
     read_on: Option<Duration>,
 }
@@ -43,11 +45,12 @@ impl Bounds {
 
 /// Status, headers and body pass unchanged, but for what speaks of one connection or of the provider's account.
 pub(super) fn relayed(answered: Answered, mut exchange: Exchange, cuts: Cuts) -> Response<AnswerBody> {
-    let Answered { response, format, bounds } = answered;
+    let Answered { response, format, bounds, .. } = answered;
     let (mut head, body) = response.into_parts();
     exchange.code = Some(head.status.as_u16());
-    let content_type = head.headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
-    exchange.kind = head.headers.get(CONTENT_TYPE).map_or(Kind::Binary, |value| Kind::of(value.as_bytes()));
+    exchange.goes_out();
+    let content_type = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    exchange.kind = Kind::of(content_type);
     if head.status == StatusCode::TOO_MANY_REQUESTS || head.status.is_server_error() {
         exchange.reason = Some(Reason::UpstreamStatus);
     }

@@ -75,7 +75,7 @@ fn segment(provider: Provider, path: &str) -> Option<std::ops::Range<usize>> {
 }
 
 /// RFC 3986, section 2.3: everything but unreserved characters is encoded.
-fn encoded(segment: &str) -> String {
+pub(super) fn encoded(segment: &str) -> String {
     let mut out = String::with_capacity(segment.len());
     for byte in segment.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -89,7 +89,7 @@ fn encoded(segment: &str) -> String {
 }
 
 /// The model to ask for; `None`: the one that the client named.
-fn wanted<'a>(rewrite: &'a ModelRewrite, model: Option<&str>) -> Option<&'a str> {
+pub(super) fn wanted<'a>(rewrite: &'a ModelRewrite, model: Option<&str>) -> Option<&'a str> {
     match rewrite {
         ModelRewrite::None => None,
         ModelRewrite::To(to) => Some(to),

@@ -4,6 +4,7 @@ use super::RequestBody;
 use super::gate::Gate;
 use super::stream::Stream;
 use super::{Failed, UpstreamError};
+use bytes::Bytes;
 use http::{Request, response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -68,6 +69,15 @@ impl Connection {
             }
             Err(Closed) => Err(Failed { error: UpstreamError::Reset, unsent: None }),
         }
+    }
+
+    /// Gives its stream and what was read of it already: behind a 101, which ended HTTP on it. `None`: it broke meanwhile.
+    pub(super) async fn into_stream(mut self) -> Option<(Stream, Bytes)> {
+        if !self.closed {
+            poll_fn(|cx| self.io.poll_without_shutdown(cx)).await.ok()?;
+        }
+        let http1::Parts { io, read_buf, .. } = self.io.into_parts();
+        Some((io.into_inner(), read_buf))
     }
 
     /// Runs `step` until it is ready; between two tries the connection is polled, but only when it was woken. `step` gets a waker that does

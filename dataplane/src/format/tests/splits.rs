@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 /// Streams that the formats know, with much of what makes them hard.
-const STREAMS: [&str; 9] = [
+const STREAMS: [&str; 10] = [
     "data: {\"id\":\"\",\"choices\":[],\"usage\":null}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a \\\"error\\\" b\"},\"finish_reason\":null}]}\n\n\
      data: {\"choices\":[{\"index\":1,\"delta\":{},\"finish_reason\":\"stop\"}]}\r\n\r\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":5}}\n\ndata: [DONE]\n\n",
     ": hi\n\ndata: {\"choices\":[{\"index\":0,\"finish_reason\":\"error\"}],\ndata: \"error\":{\"code\":502}}\r\rdata: {\"object\":\"error\"}\n\ndata: [DONE]",
@@ -19,6 +19,8 @@ const STREAMS: [&str; 9] = [
     "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"x\"}]},\"index\":0}],\"usageMetadata\":{\"promptTokenCount\":5}}\r\n\r\ndata: {\"candidates\":[{\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"candidatesTokenCount\":6,\"thoughtsTokenCount\":1}}\r\n\r\n",
     "data: {\"type\":\"speech.audio.delta\",\"audio\":\"AAAA\"}\n\ndata: {\"type\":\"speech.audio.done\",\"usage\":{\"input_tokens\":1}}\n\n",
     "{\"message\":{\"content\":\"x\"},\"done\":false}\n{\"error\":\"text\"}\n\n{\"done\":true,\"prompt_eval_count\":1,\"eval_count\":2}\r\n{\"done\":true}",
+    // Found by fuzzing: no event, and of bytes some all the same.
+    "\u{FEFF}",
     "data: {\"error\":\"half",
 ];
 

@@ -180,6 +180,7 @@ fn finish(call: &Call<'_>, tried: Tried, exchange: &mut Exchange) -> Result<Answ
                 response: got.response,
                 format: got.format,
                 bounds: respond::Bounds::of(call.route, exchange),
+                switched: got.switched,
             })
         }
         Err(Failure::Request) => refuse(Reason::BadRequest, "the path can't be sent on"),

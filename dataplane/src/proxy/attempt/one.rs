@@ -2,9 +2,10 @@
 
 use super::Call;
 use crate::format::Format;
-use crate::proxy::{Proxy, headers, rewrite};
+use crate::proxy::{Proxy, headers, query, rewrite};
 use crate::table::BackendEntry;
-use crate::upstream::{Answer, Failed, RequestBody, Target, UpstreamError};
+use crate::tunnel::Handshake;
+use crate::upstream::{Answer, Failed, RequestBody, Switched, Target, UpstreamError};
 use http::{Request, Response, StatusCode, Version};
 
 /// Why a backend gave no answer.
@@ -24,6 +25,8 @@ pub(super) enum Failure {
 pub(super) struct Got {
     pub(super) response: Response<Answer>,
     pub(super) format: Format,
+    /// The connection behind a 101 that answers the request's handshake.
+    pub(super) switched: Option<Box<Switched>>,
 }
 
 /// What came of one backend.
@@ -49,22 +52,34 @@ impl Proxy {
         let request = request(call, backend, &path, format).ok_or(Failure::Request)?;
         let target = Target { origin: backend.origin.clone(), ca: backend.ca.clone(), connect: call.route.connect };
         let failed = |error| Failure::Upstream { error, unsent: false };
-        let mut response = match self.upstreams.send(&target, request).await {
-            Ok(response) => response,
+        let handshake = call.head.extensions.get::<Handshake>();
+        let sent = match handshake {
+            None => self.upstreams.send(&target, request).await.map(|response| (response, None)),
+            Some(_) => self.upstreams.upgrade(&target, request).await,
+        };
+        let (mut response, switched) = match sent {
+            Ok(sent) => sent,
             Err(Failed { error, unsent }) => return Err(Failure::Upstream { error, unsent: unsent.is_some() }),
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            // Nobody asked for it, and what follows would be no answer.
-            return Err(failed(UpstreamError::Protocol));
+            // Where nobody asked for it, what follows would be no answer.
+            let is_asked_for = handshake.is_some_and(|handshake| handshake.check(response.headers()).is_ok());
+            return if is_asked_for {
+                Ok(Got { response, format, switched })
+            } else {
+                Err(failed(UpstreamError::Protocol))
+            };
         }
         // The head waits for the first byte: until then the client can still be told what went wrong by a status.
         response.body_mut().wait_for_first().await.map_err(failed)?;
-        Ok(Got { response, format })
+        Ok(Got { response, format, switched: None })
     }
 }
 
 fn request(call: &Call<'_>, backend: &BackendEntry, path: &str, format: Format) -> Option<Request<RequestBody>> {
-    let uri = rewrite::uri(backend, path, call.head.uri.query())?;
+    let handshake = call.head.extensions.get::<Handshake>();
+    let renamed = handshake.and_then(|_| query::renamed(call.head.uri.query()?, &backend.model));
+    let uri = rewrite::uri(backend, path, renamed.as_deref().or(call.head.uri.query()))?;
     let splice = call.model.as_ref().filter(|_| !rewrite::is_in_path(backend.provider, path));
     let mut request = Request::new(call.upload.body(splice.and_then(|model| rewrite::body(backend, model))));
     *request.method_mut() = call.head.method.clone();
@@ -72,5 +87,8 @@ fn request(call: &Call<'_>, backend: &BackendEntry, path: &str, format: Format) 
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = call.head.headers.clone();
     headers::to_upstream(request.headers_mut(), backend, format.wants_identity(), &call.request_id);
+    if let Some(handshake) = handshake {
+        handshake.put(request.headers_mut());
+    }
     Some(request)
 }
