@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
+use relay_e2e::provider::tls::{Alpn, Tls};
 use relay_e2e::provider::{Config, Ended, Provider, Recorded};
 use relay_snapshot::{Backend, Credential, Policy, Retries, Route, SecretText, Snapshot, Timeouts};
 
@@ -28,7 +29,10 @@ const READ_BEFORE_LEAVING: usize = 8 << 10;
 pub(crate) struct Cell {
     pub(crate) format: &'static Format,
     pub(crate) ending: Ending,
-    pub(crate) protocol: Protocol,
+    /// What the client speaks.
+    pub(crate) client: Protocol,
+    /// What the provider speaks: h1 in the clear, h2 over TLS.
+    pub(crate) upstream: Protocol,
 }
 
 /// What came of it.
@@ -42,7 +46,7 @@ struct Came {
 impl Cell {
     /// Everything that is not as the rules say, a line each.
     pub(crate) fn differences(self) -> Vec<String> {
-        let name = format!("{} {:?} {:?}", self.format.name, self.ending, self.protocol);
+        let name = self.name();
         let (sender, receiver) = mpsc::channel();
         // On a thread of its own: a limit in the runtime would run out at once on a paused clock.
         std::thread::spawn(move || sender.send(self.run()));
@@ -50,28 +54,34 @@ impl Cell {
         found.into_iter().map(|difference| format!("{name}: {difference}")).collect()
     }
 
+    fn name(&self) -> String {
+        format!("{}-{:?}-{:?}-to-{:?}", self.format.name, self.ending, self.client, self.upstream)
+    }
+
     fn run(&self) -> Vec<String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let expected = self.ending.expected(self.format);
+        let expected = self.ending.expected(self.format, self.upstream);
         runtime.block_on(async {
             let came = match self.play().await {
                 Ok(came) => came,
                 Err(difference) => return vec![difference],
             };
             let mut found = self.in_the_answer(&came, &expected);
-            found.extend(Self::at_the_provider(&came, &expected));
+            found.extend(self.at_the_provider(&came, &expected));
             found.extend(self.in_metrics_and_log(&came, &expected).await);
             found
         })
     }
 
-    fn snapshot(&self, addr: std::net::SocketAddr) -> Snapshot {
+    fn snapshot(&self, provider: &Provider) -> Snapshot {
         let format = self.format;
         let (header, scheme) = format.credential;
+        let transport = if provider.ca().is_some() { "https" } else { "http" };
         let secret = Some(SecretText::new(CREDENTIAL));
         let backend = Backend {
             credential: Some(Credential { header: header.to_owned(), scheme: scheme.map(str::to_owned), secret }),
-            ..Backend::new("upstream", format.provider, format!("http://{addr}"))
+            ca: provider.ca().map(str::to_owned),
+            ..Backend::new("upstream", format.provider, format!("{transport}://{}", provider.addr()))
         };
         let bound = |ending: &[Ending]| if ending.contains(&self.ending) { BOUND_MS } else { 0 };
         config::snapshot(vec![Route {
@@ -94,13 +104,13 @@ impl Cell {
     fn request(&self, house: &House, id: &str) -> Request<Full<Bytes>> {
         let model = self.ending.model();
         let path = self.format.path.replace("MODEL", &model);
-        let uri = match self.protocol {
+        let uri = match self.client {
             Protocol::H1 => path,
             Protocol::H2 => format!("http://{}{path}", house.addr),
         };
         let mut request =
             Request::post(uri).header("authorization", format!("Bearer {KEY}")).header("x-request-id", id);
-        if self.protocol == Protocol::H1 {
+        if self.client == Protocol::H1 {
             request = request.header("host", house.addr.to_string());
         }
         for (name, value) in self.format.headers {
@@ -113,10 +123,15 @@ impl Cell {
     /// The difference: the provider saw nothing.
     async fn play(&self) -> Result<Came, String> {
         log::begin();
-        let provider = Provider::start(Config { keep: KEPT, ..Config::default() }).await.expect("a free port");
-        let house = House::new(&self.snapshot(provider.addr())).await;
-        let id = format!("{}-{:?}-{:?}", self.format.name, self.ending, self.protocol);
-        let mut client = Client::connect(house.addr, self.protocol).await;
+        let tls = match self.upstream {
+            Protocol::H1 => None,
+            Protocol::H2 => Some(Tls::made_for(&["127.0.0.1"], Alpn::Both).expect("a certificate")),
+        };
+        let config = Config { keep: KEPT, tls, ..Config::default() };
+        let provider = Provider::start(config).await.expect("a free port");
+        let house = House::new(&self.snapshot(&provider)).await;
+        let id = self.name();
+        let mut client = Client::connect(house.addr, self.client).await;
         let answer = self.converse(&mut client, self.request(&house, &id), &house, &provider).await;
         drop(client);
         if let Some(answer) = answer.as_ref().filter(|_| provider.requests().is_empty()) {
@@ -229,9 +244,11 @@ impl Cell {
         told::wrong_event(self.format, error, before, reason, id)
     }
 
-    fn at_the_provider(came: &Came, expected: &Expected) -> Vec<String> {
+    fn at_the_provider(&self, came: &Came, expected: &Expected) -> Vec<String> {
         let mut found = Vec::new();
         let (request, outcome) = (&came.recorded.request, &came.recorded.outcome);
+        let protocol = format!("{:?}", self.upstream).to_lowercase();
+        differ(&mut found, "protocol at the provider", &request.protocol, &protocol);
         differ(&mut found, "end at the provider", &outcome.ended, &Some(expected.upstream));
         if expected.cancelled {
             // Six whole pieces, or a million tokens, were to come.

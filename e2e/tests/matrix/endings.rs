@@ -2,6 +2,7 @@
 
 use relay_e2e::provider::Ended;
 
+use crate::client::Protocol;
 use crate::formats::Format;
 
 /// A row of the matrix.
@@ -97,7 +98,7 @@ impl Ending {
     }
 
     /// The rules. An ending is what made the answer stop; what the client is told depends on what its format has words for.
-    pub(crate) fn expected(self, format: &Format) -> Expected {
+    pub(crate) fn expected(self, format: &Format, upstream: Protocol) -> Expected {
         let whole = |upstream| Expected {
             status: 200,
             body: Body::AsSent,
@@ -113,6 +114,8 @@ impl Ending {
             let body = if format.has_words { Body::UnitsThenError } else { Body::Beginning };
             Expected { body, whole: format.has_words, end, reason: Some(reason), ..whole(upstream) }
         };
+        // A stream of HTTP/2 that ends short of its length breaks the protocol (RFC 9113, 8.1.1); a connection of HTTP/1.1 just ended.
+        let short = if upstream == Protocol::H2 { "upstream_protocol" } else { "upstream_reset" };
         let cancelled = |expected| Expected { cancelled: true, upstream: Ended::ClientGone, ..expected };
         match self {
             Self::Complete => whole(Ended::Complete),
@@ -124,11 +127,9 @@ impl Ending {
             Self::Truncated if format.terminal.is_none() => whole(Ended::Complete),
             Self::Truncated => early("UpstreamError", "upstream_protocol", Ended::Complete),
             // Who was promised a length has no place for a word more.
-            Self::ShortLength => Expected {
-                body: Body::Beginning,
-                whole: false,
-                ..early("UpstreamError", "upstream_reset", Ended::Aborted)
-            },
+            Self::ShortLength => {
+                Expected { body: Body::Beginning, whole: false, ..early("UpstreamError", short, Ended::Aborted) }
+            }
             Self::NoHead | Self::NoFirstByte => cancelled(Expected {
                 status: 504,
                 body: Body::Refusal,

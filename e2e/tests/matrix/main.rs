@@ -1,4 +1,4 @@
-//! Every format and every ending, over HTTP/1.1 and HTTP/2: what the client got, how it was counted and logged, and what the provider saw.
+//! Every format and every ending, over HTTP/1.1 and HTTP/2 on both sides: what the client got, how it was counted and logged, and what the provider saw.
 //! The rules that say what must come out stand in `endings`, and know nothing of the relay's code.
 
 mod cell;
@@ -22,20 +22,23 @@ use client::Protocol;
 use endings::Ending;
 use formats::FORMATS;
 
-/// One row of the matrix over one protocol.
-fn row(ending: Ending, protocol: Protocol) {
-    let found: Vec<String> =
-        FORMATS.iter().flat_map(|format| Cell { format, ending, protocol }.differences()).collect();
+/// One row of the matrix: all formats.
+fn row(ending: Ending, client: Protocol, upstream: Protocol) {
+    let cells = FORMATS.iter().map(|format| Cell { format, ending, client, upstream });
+    let found: Vec<String> = cells.flat_map(Cell::differences).collect();
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }
 
 macro_rules! rows {
     ($($name:ident: $ending:ident,)+) => {
-        mod h1 {
-            $(#[test] fn $name() { crate::row(crate::Ending::$ending, crate::Protocol::H1); })+
-        }
-        mod h2 {
-            $(#[test] fn $name() { crate::row(crate::Ending::$ending, crate::Protocol::H2); })+
+        rows!(@over h1_to_h1 H1 H1 $($name $ending)+);
+        rows!(@over h2_to_h1 H2 H1 $($name $ending)+);
+        rows!(@over h1_to_h2 H1 H2 $($name $ending)+);
+        rows!(@over h2_to_h2 H2 H2 $($name $ending)+);
+    };
+    (@over $module:ident $client:ident $upstream:ident $($name:ident $ending:ident)+) => {
+        mod $module {
+            $(#[test] fn $name() { crate::row(crate::Ending::$ending, crate::Protocol::$client, crate::Protocol::$upstream); })+
         }
     };
 }

@@ -357,14 +357,14 @@ async fn answers_that_nobody_reads_do_not_stop_the_others_of_their_connection() 
     let authority = Authority::try_from(upstream.addr.to_string()).expect("an authority");
     let origin = Origin { scheme: Scheme::HTTPS, authority };
     let target = Target { origin, ca: Some(upstream.ca.as_str().into()), connect: None };
-    let send = || {
+    let ask_one = || {
         let (upstreams, target) = (Arc::clone(&upstreams), target.clone());
         let body = Upload::new(Bytes::new(), None, 0, Room::default(), false, false).body(None);
         tokio::spawn(async move { upstreams.send(&target, Request::new(body)).await.map_err(|failed| failed.error) })
     };
     let mut unread = Vec::new();
     for _ in 0..20 {
-        let asked = send();
+        let asked = ask_one();
         let mut stream = upstream.next().await.begin("audio/mpeg");
         let mut sent = 0;
         while sent < WINDOW {
@@ -376,7 +376,7 @@ async fn answers_that_nobody_reads_do_not_stop_the_others_of_their_connection() 
         }
         unread.push((asked.await.expect("no panic").expect("an answer"), stream));
     }
-    let asked = send();
+    let asked = ask_one();
     let mut stream = upstream.next().await.begin("audio/mpeg");
     stream.send_data("heard".into(), true).expect("open");
     let answer = timeout(LIMIT, asked).await.expect("in time").expect("no panic").expect("an answer");
