@@ -25,6 +25,7 @@ use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use peek::Peeked;
 use refusal::Refusal;
+pub use refusal::Turned;
 use std::sync::Arc;
 
 /// Everything that requests share.
