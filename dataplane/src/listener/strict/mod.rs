@@ -130,23 +130,40 @@ impl<S> Guard<S> {
         self.mode = Mode::Refused;
     }
 
-    /// Goes on when the request to upgrade is answered. Whether it still waits.
+    /// Goes on when the request to upgrade is refused. Whether its answer is still waited for.
     fn waits_for_answer(&mut self) -> bool {
         let Some(upgrades) = self.framing.waits_for_answer() else { return false };
-        if self.link.answers() < upgrades {
+        if self.link.answers() < upgrades || self.link.is_tunnel() {
             return true;
         }
-        match (self.link.is_tunnel(), self.is_early) {
-            (true, false) => self.mode = Mode::Tunnel,
-            (true, true) => self.mode = Mode::Broken,
-            (false, true) => self.refuse(self.framing.refused(Violation::BehindUpgrade, &[])),
-            (false, false) => self.framing.goes_on(),
+        if self.is_early {
+            self.refuse(self.framing.refused(Violation::BehindUpgrade, &[]));
+        } else {
+            self.framing.goes_on();
         }
         false
     }
 }
 
 impl<S: AsyncRead + Unpin> Guard<S> {
+    /// Steps aside right before the word that the upgrade is accepted goes out, if nothing came until now.
+    fn step_aside(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let is_accepted =
+            self.mode == Mode::Follow && self.link.is_tunnel() && self.framing.waits_for_answer().is_some();
+        if !is_accepted {
+            return Ok(());
+        }
+        let mut scratch = [0; 1];
+        let mut buf = ReadBuf::new(&mut scratch);
+        let came = Pin::new(&mut self.io).poll_read(cx, &mut buf).is_ready();
+        if came || self.is_early {
+            self.mode = Mode::Broken;
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        self.mode = Mode::Tunnel;
+        Ok(())
+    }
+
     fn poll_follow(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let start = buf.filled().len();
         loop {
@@ -197,6 +214,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.step_aside(cx)?;
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 
@@ -237,6 +255,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.step_aside(cx)?;
         Pin::new(&mut self.io).poll_write_vectored(cx, slices)
     }
 }
