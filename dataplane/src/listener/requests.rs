@@ -86,7 +86,8 @@ async fn http1(shared: &Shared, link: &Link, request: Request<Incoming>) -> Resp
         place = place.and_then(|place| link.answered(status, place));
     }
     // From the first stage of the drain on, so that no client reuses a connection that is about to close.
-    if shared.proxy.drain.unready.is_cancelled() && status != StatusCode::SWITCHING_PROTOCOLS {
+    let closes = link.is_broken() || shared.proxy.drain.unready.is_cancelled();
+    if closes && status != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Counted::wrap(response, place)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use relay_dataplane::drain::Drain;
 use relay_dataplane::limits::Limiter;
-use relay_dataplane::listener;
+use relay_dataplane::listener::{self, Options};
 use relay_dataplane::metrics::Metrics;
 use relay_dataplane::proxy::Proxy;
 use relay_dataplane::serving::Serving;
@@ -34,6 +34,11 @@ pub(crate) type Sample = (BTreeMap<String, String>, u64);
 impl House {
     /// Serves this configuration.
     pub(crate) async fn new(snapshot: &Snapshot) -> Self {
+        Self::with(snapshot, Options::default()).await
+    }
+
+    /// Serves this configuration to clients with these bounds.
+    pub(crate) async fn with(snapshot: &Snapshot, options: Options) -> Self {
         let serving = Arc::new(Serving::default());
         serving.swap(Table::new(snapshot, "aaaaaaaaaaaa"), 1);
         let proxy = Arc::new(Proxy {
@@ -45,7 +50,7 @@ impl House {
         });
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let addr = socket.local_addr().expect("an address");
-        let accepting = tokio::spawn(listener::run(socket, Arc::clone(&proxy)));
+        let accepting = tokio::spawn(listener::run_with(socket, Arc::clone(&proxy), options));
         Self { proxy, addr, accepting }
     }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 #[derive(Debug, Default)]
 pub(in crate::listener) struct Link {
     refused: OnceLock<Refused>,
+    is_broken: AtomicBool,
     answered: AtomicU32,
     is_tunnel: AtomicBool,
     /// A tunnel counts as a request under way until its connection ends, and this with it.
@@ -28,6 +29,16 @@ impl Link {
         // Only once: nothing passes behind it.
         let _ = self.refused.set(refused);
         stand_in
+    }
+
+    /// A body broke a rule: nothing more is read.
+    pub(super) fn break_off(&self) {
+        self.is_broken.store(true, Ordering::Release);
+    }
+
+    /// Whether a body broke a rule, so that the answer to its request is the connection's last.
+    pub(in crate::listener) fn is_broken(&self) -> bool {
+        self.is_broken.load(Ordering::Acquire)
     }
 
     /// What the guard refused, if this request stands for it.

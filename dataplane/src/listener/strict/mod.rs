@@ -112,6 +112,7 @@ impl<S> Guard<S> {
             Some(Fault::Body(_)) => {
                 self.held.truncate(self.ready);
                 self.mode = Mode::Broken;
+                self.link.break_off();
             }
             None if self.framing.waits_for_answer().is_some() && self.held.len() > self.ready => {
                 self.held.truncate(self.ready);
