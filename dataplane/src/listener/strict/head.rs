@@ -40,9 +40,8 @@ struct RequestLine {
 struct Facts {
     length: Option<u64>,
     is_chunked: bool,
-    has_host: bool,
-    /// Kept only where the target names a host too.
-    host: Vec<u8>,
+    /// Empty unless the target names a host too.
+    host: Option<Vec<u8>>,
     has_expectation: bool,
     asks_to_upgrade: bool,
 }
@@ -168,12 +167,11 @@ impl Head {
     }
 
     fn host(&mut self, value: &[u8]) -> Result<(), Violation> {
-        if std::mem::replace(&mut self.facts.has_host, true) || !is_host(value) {
+        if self.facts.host.is_some() || !is_host(value) {
             return Err(Violation::Host);
         }
-        if self.request.as_ref().is_some_and(|line| line.is_absolute) {
-            value.clone_into(&mut self.facts.host);
-        }
+        let is_compared = self.request.as_ref().is_some_and(|line| line.is_absolute);
+        self.facts.host = Some(if is_compared { value.to_owned() } else { Vec::new() });
         Ok(())
     }
 
@@ -205,14 +203,14 @@ impl Head {
 
     fn finish(&self, bytes: &[u8]) -> Result<Whole, Violation> {
         let (Some(line), facts) = (&self.request, &self.facts) else { return Err(Violation::RequestLine) };
-        if !facts.has_host && line.is_http_11 {
+        if facts.host.is_none() && line.is_http_11 {
             return Err(Violation::Host);
         }
         if line.is_absolute
-            && facts.has_host
+            && let Some(host) = &facts.host
             && let Target::Absolute { scheme, authority } =
                 Target::of(&bytes[line.method.clone()], &bytes[line.target.clone()])?
-            && !is_same(scheme, authority, &facts.host)
+            && !is_same(scheme, authority, host)
         {
             return Err(Violation::Authority);
         }

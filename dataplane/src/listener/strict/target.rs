@@ -54,23 +54,20 @@ fn may_stand(byte: u8) -> bool {
 /// Whether this is a host, with a port or without: a name of letters, digits and `-._~`, an IPv4 address, or an IPv6 address in brackets.
 /// Stricter than RFC 3986, whose other characters no host name has.
 pub(in crate::listener) fn is_host(value: &[u8]) -> bool {
-    let port = match value.strip_prefix(b"[") {
-        Some(rest) => {
-            let Some(end) = memchr::memchr(b']', rest) else { return false };
-            let address = std::str::from_utf8(&rest[..end]).ok().and_then(|text| text.parse::<Ipv6Addr>().ok());
-            if address.is_none() {
-                return false;
-            }
-            &rest[end + 1..]
+    let port = if let Some(rest) = value.strip_prefix(b"[") {
+        let Some(end) = memchr::memchr(b']', rest) else { return false };
+        let address = std::str::from_utf8(&rest[..end]).ok().and_then(|text| text.parse::<Ipv6Addr>().ok());
+        if address.is_none() {
+            return false;
         }
-        None => {
-            let end = memchr::memchr(b':', value).unwrap_or(value.len());
-            let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-            if end == 0 || !value[..end].iter().all(in_name) {
-                return false;
-            }
-            &value[end..]
+        &rest[end + 1..]
+    } else {
+        let end = memchr::memchr(b':', value).unwrap_or(value.len());
+        let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        if end == 0 || !value[..end].iter().all(in_name) {
+            return false;
         }
+        &value[end..]
     };
     port.is_empty() || port.strip_prefix(b":").is_some_and(is_port)
 }

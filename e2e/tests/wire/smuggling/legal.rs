@@ -15,7 +15,9 @@ pub(super) fn payloads() -> Vec<Payload> {
     let in_body =
         post(&format!("connection: close\r\ncontent-length: {}\r\n", request_in_body.len()), &request_in_body);
     let in_chunks = chunked(&format!("{:x}\r\n{request_in_body}\r\n0\r\n\r\n", request_in_body.len()));
-    let bytewise: String = body.bytes().map(|byte| format!("1\r\n{}\r\n", char::from(byte))).collect();
+    let bytewise = body
+        .bytes()
+        .fold(String::new(), |all, byte| all + "1\r\n" + char::from(byte).encode_utf8(&mut [0; 4]) + "\r\n");
     let models = format!("GET /v1/models HTTP/1.1\r\nhost: relay\r\n{key}\r\n");
     let absolute =
         |target: &str, host: &str| format!("POST {target} HTTP/1.1\r\nhost: {host}\r\n{key}{close}\r\n{body}");

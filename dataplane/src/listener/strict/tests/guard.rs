@@ -198,7 +198,7 @@ async fn a_refused_connection_is_read_on_for_a_while_so_that_its_answer_arrives(
     let (mut guard, _link, mut client) = guarded();
     client.write_all(b"\0").await.unwrap();
     read(&mut guard, Link::STAND_IN.len()).await;
-    client.write_all(&[b'x'; 100_000]).await.unwrap();
+    client.write_all(&vec![b'x'; 100_000]).await.unwrap();
     let begun = Instant::now();
     guard.shutdown().await.unwrap();
     assert_eq!(begun.elapsed(), super::super::LINGER);
