@@ -12,6 +12,8 @@
 // The derives put public items of their own into private modules, and printer columns repeat their types.
 #![allow(unreachable_pub, clippy::duplicated_attributes)]
 
+mod backend;
+mod handling;
 mod route;
 pub mod rules;
 mod scalars;
@@ -19,14 +21,15 @@ mod shared;
 mod status;
 mod tenant;
 
-pub use route::{
-    Backend, BodyLimits, Credential, HttpMethod, PathMatch, Provider, RelayRoute, RelayRouteSpec, RouteMatch,
-    RouteTenants, Timeouts,
+pub use backend::{Backend, BackendTls, CaRef, Credential, HeaderRewrite, ModelRewrite, Provider};
+pub use handling::{
+    BodyLimits, ClientGoneMode, Hedge, KeepAlive, OnClientGone, Retries, Rewrite, Timeouts, WireFormat,
 };
+pub use route::{HttpMethod, PathMatch, RelayRoute, RelayRouteSpec, RouteMatch, RouteTenants};
 pub use scalars::{ByteSize, Duration, ScalarError};
-pub use shared::{FromNamespaces, NamespaceConsent, SecretKeyRef};
+pub use shared::{FromNamespaces, HeaderValue, NamespaceConsent, SecretKeyRef};
 pub use status::{KeyStatus, ProxyStatus, RelayRouteStatus, RelayTenantStatus, condition, reason};
-pub use tenant::{AllowedRoutes, ApiKey, Limits, Period, RelayTenant, RelayTenantSpec, RequestsLimit};
+pub use tenant::{AllowedRoutes, ApiKey, Limits, OnSuspend, Period, RelayTenant, RelayTenantSpec, RequestsLimit};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -44,7 +47,7 @@ pub fn definitions() -> [(&'static str, CustomResourceDefinition); 2] {
 /// The schema without what Kubernetes does not need:
 /// - null. An optional field that is set to null means the same as one that is absent: without `nullable` the API server drops such a field,
 ///   so that `has()` in the CEL rules is true only for a value;
-/// - the format `uint32`, which it does not know and warns of at every install.
+/// - the formats `uint16` and `uint32`, which it does not know and warns of at every install.
 fn plain(definition: &CustomResourceDefinition) -> CustomResourceDefinition {
     use serde_json::Value;
     fn strip(value: &mut Value) {
@@ -53,7 +56,7 @@ fn plain(definition: &CustomResourceDefinition) -> CustomResourceDefinition {
                 if map.get("nullable") == Some(&Value::Bool(true)) {
                     map.remove("nullable");
                 }
-                if map.get("format").and_then(Value::as_str) == Some("uint32") {
+                if map.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
                     map.remove("format");
                 }
                 if let Some(Value::Array(allowed)) = map.get_mut("enum") {

@@ -24,8 +24,8 @@ pub const MODEL_FORM: CelRule = (
 );
 /// Providers without a host of their own need a URL.
 pub const URL_REQUIRED: CelRule = (
-    "has(self.url) || !(self.provider in ['Custom', 'AzureSpeech'])",
-    "url is required for provider Custom and AzureSpeech: set url: https://HOST",
+    "has(self.url) || !(self.provider in ['Custom', 'AzureOpenAI', 'AzureSpeech'])",
+    "url is required for provider Custom, AzureOpenAI and AzureSpeech: set url: https://HOST",
 );
 /// Where requests and credentials go is protected by TLS unless the route says otherwise.
 pub const PLAINTEXT: CelRule = (
@@ -55,6 +55,97 @@ pub const CREDENTIAL_HEADER_NAME: CelRule = (
      'upgrade', 'keep-alive', 'proxy-connection', 'expect', 'content-type', 'accept-encoding'])",
     "credential.header must not be a header that frames or routes the message: use authorization, x-api-key or the header that the provider documents",
 );
+/// The header of a backend's credential, in lower case; the list of defaults is that of the providers.
+macro_rules! own_header {
+    () => {
+        "(has(self.credential) && has(self.credential.header) ? self.credential.header.lowerAscii() : {'OpenAI': 'authorization', \
+         'SiliconFlow': 'authorization', 'Anthropic': 'x-api-key', 'AzureOpenAI': 'api-key', 'AzureSpeech': 'ocp-apim-subscription-key', \
+         'Gemini': 'x-goog-api-key', 'ElevenLabs': 'xi-api-key', 'Custom': ''}[self.provider])"
+    };
+}
+/// A header can't be set by the route and carry the credential as well.
+pub const HEADER_OF_CREDENTIAL: CelRule = (
+    concat!(
+        "!has(self.headers) || ((!has(self.headers.set) || self.headers.set.all(h, h.name.lowerAscii() != ",
+        own_header!(),
+        ")) && (!has(self.headers.remove) || self.headers.remove.all(name, name.lowerAscii() != ",
+        own_header!(),
+        ")))"
+    ),
+    "headers must not name the header of the backend's credential: the relay sets it from credential.secretRef; remove it from headers",
+);
+/// A header's value is one line that every HTTP version carries unchanged.
+pub const HEADER_VALUE: CelRule = (
+    "self.value.matches('^[!-~]([ -~]*[!-~])?$')",
+    "the value of a header must be visible ASCII, with spaces inside only, and no line break: write it as it stands in the header line",
+);
+/// Names of headers have no case.
+pub const HEADERS_DISTINCT: CelRule = (
+    "self.all(h, self.exists_one(other, other.name.lowerAscii() == h.name.lowerAscii()))",
+    "a header is listed twice, and upper and lower case mean the same: keep one of the two",
+);
+/// What a route can see of a request: not the headers of one connection, nor the tenant's key, which would stand in the manifest.
+pub const MATCH_HEADER: CelRule = (
+    "self.all(h, !(h.name.lowerAscii() in ['host', 'connection', 'content-length', 'transfer-encoding', 'te', 'trailer', 'upgrade', \
+     'keep-alive', 'proxy-connection', 'expect', 'authorization', 'x-api-key', 'api-key', 'x-goog-api-key', 'xi-api-key', \
+     'ocp-apim-subscription-key', 'proxy-authorization', 'cookie']))",
+    "a match can't name a header that frames the message or carries a key: use one that clients set for this, such as x-tier",
+);
+/// Headers that frame or route a message are the relay's own.
+pub const HEADER_FRAMING: CelRule = (
+    "(!has(self.set) || self.set.all(h, !(h.name.lowerAscii() in ['host', 'connection', 'content-length', 'transfer-encoding', 'te', \
+     'trailer', 'upgrade', 'keep-alive', 'proxy-connection', 'expect', 'content-type', 'accept-encoding']))) && \
+     (!has(self.remove) || self.remove.all(name, !(name.lowerAscii() in ['host', 'connection', 'content-length', 'transfer-encoding', 'te', \
+     'trailer', 'upgrade', 'keep-alive', 'proxy-connection', 'expect', 'content-type', 'accept-encoding'])))",
+    "headers must not name a header that frames or routes the message, such as host or content-length: remove it, the relay takes care of it",
+);
+/// A model is rewritten in one of two ways.
+pub const MODEL_ONE_OF: CelRule = (
+    "has(self.name) != has(self.map)",
+    "exactly one of name or map must be set, for example model: {name: gpt-4o} or model: {map: {gpt-4o: my-deployment}}",
+);
+/// The key of a map of models, which a schema can't bound; told in status, not by the API server.
+pub const MODEL_MAP_KEY: &str = "a key of model.map must be the whole name of a model, 1 to 256 characters without *: write map: {gpt-4o: my-deployment}";
+/// Certificates belong to TLS.
+pub const TLS_PLAINTEXT: CelRule = (
+    "!has(self.tls) || !has(self.url) || !self.url.startsWith('http://')",
+    "tls goes with an https:// url: use https:// or remove tls",
+);
+/// The form of [`PATH_FORM`].
+pub const REWRITE_FORM: CelRule = (
+    "self.prefix.matches('^/[!-~]*$') && !self.prefix.matches('[?#%]|//|/[.][.]?(/|$)')",
+    "rewrite.prefix must start with /, be visible ASCII and must not contain //, /./, /../, %, ? or #: write it like /v1, or / to drop the matched prefix",
+);
+/// Only what was matched by its prefix has a rest that stays.
+pub const REWRITE_MATCHES: CelRule = (
+    "!has(self.rewrite) || self.matches.all(m, has(m.path.prefix))",
+    "rewrite.prefix replaces a matched prefix: use path: {prefix: /v1} in all matches, or put the exact path into a route of its own",
+);
+/// Often enough to keep a connection alive, seldom enough to cost nothing.
+pub const KEEP_ALIVE_BOUND: CelRule = (
+    "duration(self.interval) >= duration('1s') && duration(self.interval) <= duration('1h')",
+    "keepAlive.interval must be 1s to 1h: write it like 15s, or leave keepAlive out for none",
+);
+/// Gemini's SDK fails on comments.
+pub const KEEP_ALIVE_GEMINI: CelRule = (
+    "!has(self.keepAlive) || ((!has(self.format) || self.format != 'GeminiStream') && self.backends.all(b, b.provider != 'Gemini'))",
+    "keepAlive sends comments, on which Gemini's SDK fails: remove keepAlive, or give Gemini a route of its own",
+);
+/// A second backend is needed to ask it.
+pub const HEDGE_BACKENDS: CelRule = (
+    "!has(self.hedge) || size(self.backends) >= 2",
+    "hedge asks a second backend: add one to backends, or remove hedge",
+);
+/// Without a wait every request would be sent twice.
+pub const HEDGE_AFTER: CelRule = (
+    "duration(self.after) > duration('0s')",
+    "hedge.after must be more than 0s: write it like 800ms, about the slowest usual time to the first byte",
+);
+/// Nobody waits for what is read then.
+pub const DRAIN_LIMIT: CelRule = (
+    "!has(self.limit) || (self.mode == 'Drain' && duration(self.limit) >= duration('1s') && duration(self.limit) <= duration('1h'))",
+    "onClientGone.limit goes with mode: Drain and must be 1s to 1h: write onClientGone: {mode: Drain, limit: 30s}",
+);
 /// `from: Selector` and `selector` go together.
 pub const CONSENT_SELECTOR: CelRule = (
     "(has(self.from) && self.from == 'Selector') == has(self.selector)",
@@ -73,11 +164,9 @@ pub const LIMIT_PER: CelRule = (
     "has(self.amount) == has(self.per) && (!has(self.burst) || has(self.amount))",
     "amount and per go together, burst goes with them: for example {amount: 100, per: Minute, burst: 20}",
 );
-/// Timeouts are bounded, so that a typing error cannot hold a connection for days.
-pub const DURATION_BOUND: CelRule = (
-    "duration(self) <= duration('24h')",
-    "a duration must not be longer than 24h: write it like 90s or 5m; 0s switches the timeout off",
-);
+/// Durations are bounded, so that a typing error cannot hold a connection for days.
+pub const DURATION_BOUND: CelRule =
+    ("duration(self) <= duration('24h')", "a duration must not be longer than 24h: write it like 90s or 5m");
 /// The largest request body that a route may allow, in bytes.
 pub const BODY_MAX_BYTES: u64 = 1 << 30;
 /// Bodies are bounded.

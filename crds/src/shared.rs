@@ -21,6 +21,19 @@ pub struct SecretKeyRef {
     pub key: String,
 }
 
+/// A header and its whole value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::from(rules::HEADER_VALUE))]
+pub struct HeaderValue {
+    /// Name of the header; upper and lower case mean the same.
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9_-]+$"))]
+    pub name: String,
+    /// Its value, with case: visible ASCII, spaces inside only.
+    #[schemars(length(min = 1, max = 4096))]
+    pub value: String,
+}
+
 /// Same (default): the object's own namespace. All: every namespace. Selector: namespaces whose labels match `selector`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum FromNamespaces {

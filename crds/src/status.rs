@@ -1,6 +1,6 @@
 //! What users see: conditions, and the figures of the printer columns.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,8 @@ pub mod reason {
     pub const SECRET_KEY_MISSING: &str = "SecretKeyMissing";
     /// ResolvedRefs: the Secret's value can't be a key.
     pub const INVALID_KEY: &str = "InvalidKey";
+    /// ResolvedRefs: the Secret's value is not made of certificates that can sign others.
+    pub const INVALID_CA: &str = "InvalidCACertificateRef";
     /// Programmed and Ready: every ready proxy serves it.
     pub const PROGRAMMED: &str = "Programmed";
     /// Programmed: written, not yet served by every ready proxy.
@@ -97,7 +99,7 @@ pub struct RelayTenantStatus {
     /// How many routes serve this tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routes: Option<u32>,
-    /// How many keys are valid.
+    /// How many keys are valid; those whose `notAfter` is over count too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_count: Option<u32>,
     /// The valid keys, by name and id.
@@ -114,4 +116,7 @@ pub struct KeyStatus {
     pub name: String,
     /// The first 8 hex digits of the key's SHA-256; logs name a key by it.
     pub id: String,
+    /// From then on it is refused; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<Time>,
 }

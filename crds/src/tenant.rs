@@ -3,6 +3,7 @@
 use crate::rules;
 use crate::shared::{NamespaceConsent, SecretKeyRef};
 use crate::status::RelayTenantStatus;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,9 +41,12 @@ pub struct RelayTenantSpec {
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub api_keys: Vec<ApiKey>,
-    /// true: new requests are refused with 403 tenant_suspended; running streams finish. Default: false.
+    /// true: new requests are refused with 403 tenant_suspended; running streams end as `onSuspend` says. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspended: Option<bool>,
+    /// What becomes of running streams when the tenant is suspended. Finish (default): they finish. Cut: they end with their format's error event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_suspend: Option<OnSuspend>,
     /// Which routes may take this tenant's traffic. Default: those of the tenant's own namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_routes: Option<AllowedRoutes>,
@@ -66,6 +70,19 @@ pub struct ApiKey {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 64, max = 64), regex(pattern = "^[0-9a-fA-F]{64}$"))]
     pub sha256: Option<String>,
+    /// From then on the key is refused with 401 key_expired, by each proxy's own clock; RFC 3339, such as 2027-01-31T00:00:00Z. Default: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<Time>,
+}
+
+/// What becomes of running streams when the tenant is suspended. Finish (default): they finish. Cut: they end with their format's error event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnSuspend {
+    /// They finish.
+    #[default]
+    Finish,
+    /// They end with their format's error event.
+    Cut,
 }
 
 /// Which routes may take a tenant's traffic.

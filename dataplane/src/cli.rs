@@ -1,6 +1,6 @@
 //! What the user typed, and what it means.
 
-use crate::upstream::HostOverride;
+use crate::upstream::{Cidr, HostOverride};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use relay_snapshot::SecretText;
 use std::net::SocketAddr;
@@ -79,6 +79,12 @@ pub struct Serve {
     /// Connect to ADDRESS for HOST without asking DNS; may be given several times (comma-separated in the environment).
     #[arg(long, env = "RELAY_RESOLVE", value_name = "HOST=ADDRESS", value_delimiter = ',', help_heading = "Upstreams")]
     pub resolve: Vec<HostOverride>,
+    /// Allow upstreams in RANGE, such as 127.0.0.0/8 for a model on this machine: loopback, link-local, metadata, unspecified, multicast and reserved addresses are refused otherwise, and so is --deny-cidr; may be given several times (comma-separated).
+    #[arg(long, env = "RELAY_ALLOW_CIDR", value_name = "RANGE", value_delimiter = ',', help_heading = "Upstreams")]
+    pub allow_cidr: Vec<Cidr>,
+    /// Refuse upstreams in RANGE too, such as the cluster's pods and services, but for what --allow-cidr opens; may be given several times (comma-separated).
+    #[arg(long, env = "RELAY_DENY_CIDR", value_name = "RANGE", value_delimiter = ',', help_heading = "Upstreams")]
+    pub deny_cidr: Vec<Cidr>,
     /// Redis that shares the limits between proxies, such as redis://:password@host:6379/0. Without it each proxy counts for itself.
     #[arg(long, env = "RELAY_REDIS_URL", value_name = "URL", hide_env_values = true, help_heading = "Limits")]
     pub redis_url: Option<SecretText>,

@@ -1,7 +1,10 @@
 //! One request from its head to its end: what is counted and logged of it, and the guard that its end is decided exactly once.
 
+use crate::format::Usage;
 use crate::metrics::{Metrics, millis};
 use crate::reason::{Reason, StreamEnd};
+use crate::relay::Deadline;
+use prometheus::IntGauge;
 use relay_snapshot::Provider;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +20,8 @@ pub enum Kind {
     Json,
     /// Everything else: audio, files.
     Binary,
+    /// The frames of a WebSocket, both ways.
+    WebSocket,
 }
 
 impl Kind {
@@ -26,6 +31,7 @@ impl Kind {
             Self::Sse => "sse",
             Self::Json => "json",
             Self::Binary => "binary",
+            Self::WebSocket => "websocket",
         }
     }
 
@@ -40,6 +46,19 @@ impl Kind {
             Self::Binary
         }
     }
+}
+
+/// What went through a WebSocket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tunnelled {
+    /// Bytes of the client, frames and all.
+    pub bytes_in: u64,
+    /// Bytes to the client, frames and all.
+    pub bytes_out: u64,
+    /// Whole messages of the client.
+    pub messages_in: u64,
+    /// Whole messages of the upstream.
+    pub messages_out: u64,
 }
 
 /// A request under way. Its end is what [`Exchange::end`] is first told; dropped without, the client went away.
@@ -63,15 +82,22 @@ pub struct Exchange {
     pub provider: Option<Provider>,
     /// Name of the backend.
     pub backend: Option<String>,
+    /// Requests that were sent to backends.
+    pub attempts: u32,
     /// What the answer carries.
     pub kind: Kind,
     /// Status code that the client was sent.
     pub code: Option<u16>,
     /// Why it failed.
     pub reason: Option<Reason>,
+    /// What its answer cost, as far as the provider told.
+    pub usage: Usage,
     first_byte: Option<Duration>,
     bytes_out: u64,
     chunks: u64,
+    tunnelled: Option<Tunnelled>,
+    /// Counts it while its answer runs.
+    running: Option<IntGauge>,
 }
 
 impl Exchange {
@@ -89,19 +115,38 @@ impl Exchange {
             route: None,
             provider: None,
             backend: None,
+            attempts: 0,
             kind: Kind::default(),
             code: None,
             reason: None,
+            usage: Usage::default(),
             first_byte: None,
             bytes_out: 0,
             chunks: 0,
+            tunnelled: None,
+            running: None,
         }
+    }
+
+    /// When it must be over, `total` after its head came.
+    pub fn deadline(&self, total: Option<Duration>) -> Deadline {
+        Deadline::after(self.started, total)
+    }
+
+    /// When it began.
+    pub fn started(&self) -> Instant {
+        self.started
     }
 
     /// A piece of the answer's body is on its way to the client.
     pub fn saw(&mut self, bytes: usize) {
         self.bytes_out += bytes as u64;
         self.chunks += 1;
+    }
+
+    /// Pieces and bytes so far.
+    pub fn counted(&self) -> (u64, u64) {
+        (self.chunks, self.bytes_out)
     }
 
     /// The upstream's first byte is there.
@@ -111,12 +156,31 @@ impl Exchange {
         }
     }
 
+    /// The head of an upstream's answer goes out to the client: from now to its end it counts as a running stream.
+    pub fn goes_out(&mut self) {
+        if self.running.is_none() && !self.ended {
+            let gauge = self.metrics.active_streams.with_label_values(&[self.labels().0]);
+            gauge.inc();
+            self.running = Some(gauge);
+        }
+    }
+
+    /// What went through its WebSocket.
+    pub fn tunnelled(&mut self, through: Tunnelled) {
+        self.bytes_out = through.bytes_out;
+        self.chunks = through.messages_out;
+        self.tunnelled = Some(through);
+    }
+
     /// Ends it. Only the first call counts.
     pub fn end(&mut self, end: StreamEnd) {
         if self.ended {
             return;
         }
         self.ended = true;
+        if let Some(running) = self.running.take() {
+            running.dec();
+        }
         self.count(end);
         self.log(end);
     }
@@ -149,6 +213,7 @@ impl Exchange {
 
     fn log(&self, end: StreamEnd) {
         let (route, provider) = self.labels();
+        let through = self.tunnelled.as_ref();
         tracing::info!(
             target: "relay::request",
             request_id = %self.request_id,
@@ -167,6 +232,14 @@ impl Exchange {
             first_byte_ms = self.first_byte.map(millis),
             chunks = self.chunks,
             bytes_out = self.bytes_out,
+            bytes_in = through.map(|through| through.bytes_in),
+            messages_in = through.map(|through| through.messages_in),
+            messages_out = through.map(|through| through.messages_out),
+            attempts = self.attempts,
+            tokens_in = self.usage.input,
+            tokens_out = self.usage.output,
+            tokens_cached = self.usage.cached,
+            tokens_reasoning = self.usage.reasoning,
         );
     }
 }

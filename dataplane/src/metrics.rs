@@ -23,10 +23,16 @@ pub const TABLE: &[(&str, &str)] = &[
         "Errors by reason: refusals of the relay, failures of upstreams, error answers of providers.",
     ),
     ("relay_active_connections", "Client connections that are open."),
+    ("relay_active_streams", "Answers of upstreams that are on their way to a client, WebSockets included."),
     ("relay_storage_write_ms", "Milliseconds of a write to a store, such as the limit decision in Redis."),
     (
         "relay_first_byte_ms",
         "Milliseconds from the request to the first byte of the answer's body: time to first token, to first audio.",
+    ),
+    ("relay_retries_total", "Further attempts at a request before its first byte, by why."),
+    (
+        "relay_upstream_healthy",
+        "1 for a backend that takes requests, 0 for one that failed too often and is only probed.",
     ),
     ("relay_limit_decisions_total", "Decisions of limits, by whether Redis or the proxy alone decided."),
     ("relay_config_revision_info", "1 for the revision that this proxy serves."),
@@ -46,10 +52,16 @@ pub struct Metrics {
     pub errors: IntCounterVec,
     /// `relay_active_connections`.
     pub active_connections: IntGauge,
+    /// `relay_active_streams`.
+    pub active_streams: IntGaugeVec,
     /// `relay_storage_write_ms`.
     pub storage_write_ms: HistogramVec,
     /// `relay_first_byte_ms`.
     pub first_byte_ms: HistogramVec,
+    /// `relay_retries_total`.
+    pub retries: IntCounterVec,
+    /// `relay_upstream_healthy`.
+    pub upstream_healthy: IntGaugeVec,
     /// `relay_limit_decisions_total`.
     pub limit_decisions: IntCounterVec,
     /// `relay_config_revision_info`.
@@ -94,8 +106,11 @@ impl Metrics {
                 r,
                 IntGauge::new("relay_active_connections", help("relay_active_connections"))?,
             )?,
+            active_streams: gauge(r, "relay_active_streams", &["route"])?,
             storage_write_ms: histogram(r, "relay_storage_write_ms", &["store", "result"], STORE_MS)?,
             first_byte_ms: histogram(r, "relay_first_byte_ms", &["route", "provider", "kind"], DURATION_MS)?,
+            retries: counter(r, "relay_retries_total", &["route", "reason"])?,
+            upstream_healthy: gauge(r, "relay_upstream_healthy", &["route", "backend"])?,
             limit_decisions: counter(r, "relay_limit_decisions_total", &["tenant", "limit", "decision", "mode"])?,
             revision_info: gauge(r, "relay_config_revision_info", &["revision"])?,
             reloads: counter(r, "relay_config_reloads_total", &["result"])?,

@@ -131,6 +131,8 @@ pub enum StreamEnd {
     TotalTimeout,
     /// The proxy shut down before the stream's end.
     Drained,
+    /// The tenant was suspended, and its running streams were ended.
+    Suspended,
 }
 
 impl StreamEnd {
@@ -146,6 +148,7 @@ impl StreamEnd {
             Self::IdleTimeout => "IdleTimeout",
             Self::TotalTimeout => "TotalTimeout",
             Self::Drained => "Drained",
+            Self::Suspended => "Suspended",
         }
     }
 }

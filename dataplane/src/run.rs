@@ -1,6 +1,7 @@
 //! Puts the parts together and runs them until the process is told to stop.
 
 use crate::admin::{self, Admin};
+use crate::balance;
 use crate::cli::{ConfigSource, Serve};
 use crate::config::{Sink, Update, manifests, mount, watch};
 use crate::drain::Drain;
@@ -86,9 +87,11 @@ pub async fn serve(options: Serve) -> Result<(), StartError> {
     let stats = sink.clone();
     // One at a time: two scrapes at once would both add the same difference.
     let one_at_a_time = Mutex::new(());
+    let served = Arc::clone(&serving);
     let refresh = Box::new(move |metrics: &Metrics| {
         let _turn = one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
         count_reloads(metrics, &stats);
+        balance::publish(served.table().routes(), metrics);
     });
     let admin = Admin {
         serving: Arc::clone(&serving),
@@ -100,7 +103,9 @@ pub async fn serve(options: Serve) -> Result<(), StartError> {
     tokio::spawn(admin::run(admin_listener, Arc::new(admin)));
     start_source(source, sink, &serving, ready, &stop)?;
 
-    let upstreams = Arc::new(Upstreams::new(Connector::new(ConnectorOptions { overrides: options.resolve })));
+    let destinations =
+        ConnectorOptions { overrides: options.resolve, allow: options.allow_cidr, deny: options.deny_cidr };
+    let upstreams = Arc::new(Upstreams::new(Connector::new(destinations)));
     tokio::spawn(sweep(Arc::clone(&upstreams)));
     if let Some(tls) = &clients.tls {
         tokio::spawn(Arc::clone(tls).run(Arc::clone(&metrics), stop.clone()));

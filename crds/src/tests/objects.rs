@@ -1,6 +1,9 @@
 //! Whole manifests, as users write them.
 
-use crate::{ByteSize, FromNamespaces, HttpMethod, Period, Provider, RelayRoute, RelayTenant};
+use crate::{
+    ByteSize, CaRef, ClientGoneMode, FromNamespaces, HttpMethod, OnSuspend, Period, Provider, RelayRoute, RelayTenant,
+    WireFormat,
+};
 use serde::de::DeserializeOwned;
 
 fn read<T: DeserializeOwned>(yaml: &str) -> Result<T, String> {
@@ -34,7 +37,11 @@ spec:
     selector: {matchLabels: {plan: paid}}
     namespaces: {from: Selector, selector: {matchExpressions: [{key: tier, operator: In, values: [gold]}]}}
   matches:
-  - {path: {exact: /cognitiveservices/v1}, methods: [POST, GET], models: ['gpt-4*', tts-1]}
+  - path: {prefix: /speech}
+    methods: [POST, GET]
+    models: ['gpt-4*', tts-1]
+    headers: [{name: X-Tier, value: gold}, {name: x-region, value: eu west}]
+  rewrite: {prefix: /cognitiveservices}
   backends:
   - name: azure
     provider: AzureSpeech
@@ -45,7 +52,21 @@ spec:
     url: http://[::1]:9000/base
     allowPlaintext: true
     credential: {secretRef: {name: local, key: key}, header: Authorization, scheme: Token}
-  timeouts: {firstByte: 5m, idle: 1m30s500ms}
+    model: {map: {tts-1: local-tts, 'org/a.b:c': other}}
+    headers: {set: [{name: X-Team, value: a}], remove: [x-trace, X-Debug]}
+    weight: 0
+    priority: 15
+  - name: own-ca
+    provider: Custom
+    url: https://llm.internal
+    model: {name: llama}
+    tls: {caRef: {name: internal-ca}}
+  format: AzureSpeech
+  timeouts: {connect: 2s, firstByte: 5m, idle: 1m30s500ms, total: 1h}
+  keepAlive: {interval: 15s}
+  retries: {attempts: 0, statuses: [408, 429], budgetPercent: 0}
+  hedge: {after: 800ms, maxPercent: 100}
+  onClientGone: {mode: Drain, limit: 1m}
   body: {max: 1048576}
 ";
 
@@ -55,9 +76,10 @@ kind: RelayTenant
 metadata: {name: team-a, namespace: team-a}
 spec:
   apiKeys:
-  - {name: ci, secretRef: {name: team-a-key, key: key}}
+  - {name: ci, secretRef: {name: team-a-key, key: key}, notAfter: '2027-01-31T12:00:00Z'}
   - {name: git, sha256: 0123456789abcdef0123456789ABCDEF0123456789abcdef0123456789abcdef}
   suspended: true
+  onSuspend: Cut
   allowedRoutes: {namespaces: {from: All}}
   limits: {requests: {amount: 5, per: Hour, burst: 2}}
 ";
@@ -78,8 +100,16 @@ fn manifests_with_every_field_are_accepted() {
     assert_eq!(route.spec.body.unwrap().max, Some(ByteSize("1048576".into())));
     let consent = route.spec.tenants.unwrap().namespaces.unwrap();
     assert_eq!(consent.from, Some(FromNamespaces::Selector));
+    assert_eq!(route.spec.format, Some(WireFormat::AzureSpeech));
+    assert_eq!(route.spec.retries.unwrap().statuses, Some(vec![408, 429]));
+    assert_eq!(route.spec.on_client_gone.unwrap().mode, ClientGoneMode::Drain);
+    assert_eq!(route.spec.backends[1].model.as_ref().unwrap().map.as_ref().unwrap()["org/a.b:c"], "other");
+    let ca = &route.spec.backends[2].tls.as_ref().unwrap().ca_ref;
+    assert_eq!((ca, ca.to_secret_key().key.as_str()), (&CaRef { name: "internal-ca".into(), key: None }, "ca.crt"));
     let tenant: RelayTenant = read(FULL_TENANT).unwrap();
     tenant.validate_cel().unwrap();
+    assert_eq!(tenant.spec.on_suspend, Some(OnSuspend::Cut));
+    assert_eq!(tenant.spec.api_keys[0].not_after.as_ref().unwrap().0.as_second(), 1_801_396_800);
     assert_eq!(tenant.spec.limits.unwrap().requests.unwrap().per, Some(Period::Hour));
 }
 

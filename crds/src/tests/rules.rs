@@ -1,5 +1,7 @@
 //! Every CEL rule, evaluated without a server on values that it accepts and values that it refuses.
 
+mod handling;
+
 use super::schema::each_node;
 use crate::definitions;
 use crate::rules::{self, CelRule};
@@ -88,8 +90,10 @@ fn urls() -> Vec<Case> {
                 json!({"provider": "OpenAI"}),
                 json!({"provider": "Custom", "url": "x"}),
                 json!({"provider": "AzureSpeech", "url": "x"}),
+                json!({"provider": "Gemini"}),
+                json!({"provider": "ElevenLabs"}),
             ],
-            vec![json!({"provider": "Custom"}), json!({"provider": "AzureSpeech"})],
+            ["Custom", "AzureOpenAI", "AzureSpeech"].into_iter().map(|name| json!({"provider": name})).collect(),
         ),
         case(
             rules::PLAINTEXT,
@@ -206,7 +210,8 @@ fn scalars() -> Vec<Case> {
 }
 
 fn cases() -> Vec<Case> {
-    [paths(), urls(), credentials(), tenants(), scalars()].into_iter().flatten().collect()
+    let handling = [handling::headers(), handling::backends(), handling::routes(), handling::waits()];
+    [paths(), urls(), credentials(), tenants(), scalars()].into_iter().chain(handling).flatten().collect()
 }
 
 #[test]

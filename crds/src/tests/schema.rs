@@ -79,9 +79,13 @@ fn the_schema_is_structural_and_has_no_null() {
 
 fn is_bounded(node: &Value) -> bool {
     match node["type"].as_str() {
-        Some("string") => node["maxLength"].is_u64() || node["enum"].is_array(),
+        // The API server knows how long a time is.
+        Some("string") => node["maxLength"].is_u64() || node["enum"].is_array() || node["format"] == json!("date-time"),
         Some("array") => node["maxItems"].is_u64(),
         Some("integer") => node["maximum"].is_number(),
+        Some("object") if node["additionalProperties"].is_object() => {
+            node["maxProperties"].is_u64() && is_bounded(&node["additionalProperties"])
+        }
         Some(_) => true,
         None => node["maxLength"].is_u64(),
     }
@@ -135,7 +139,13 @@ fn lists_that_people_merge_have_keys() {
             node["x-kubernetes-list-type"] == json!("map") && node["x-kubernetes-list-map-keys"] == json!(["name"])
         }
         "status.conditions" => node["x-kubernetes-list-map-keys"] == json!(["type"]),
-        "spec.matches.[].methods" | "spec.matches.[].models" => node["x-kubernetes-list-type"] == json!("set"),
+        "spec.matches.[].headers" | "spec.backends.[].headers.set" => {
+            node["x-kubernetes-list-map-keys"] == json!(["name"])
+        }
+        "spec.matches.[].methods"
+        | "spec.matches.[].models"
+        | "spec.backends.[].headers.remove"
+        | "spec.retries.statuses" => node["x-kubernetes-list-type"] == json!("set"),
         _ => true,
     };
     let mut lists = vec![];
@@ -153,6 +163,10 @@ fn lists_that_people_merge_have_keys() {
         "spec.apiKeys",
         "spec.matches.[].methods",
         "spec.matches.[].models",
+        "spec.matches.[].headers",
+        "spec.backends.[].headers.set",
+        "spec.backends.[].headers.remove",
+        "spec.retries.statuses",
         "status.conditions",
         "status.keys",
     ] {

@@ -1,50 +1,77 @@
-//! Anthropic Messages and the error shape of Anthropic's API.
+//! Anthropic Messages.
 //!
 //! Source: Anthropic's API documentation, "Streaming messages" and "Errors"; what SDKs do with it was tried.
+//!
+//! | | |
+//! |---|---|
+//! | complete | `event: message_stop` |
+//! | usage | `message_start`, then `message_delta`, whose counts are cumulative |
+//! | failed | `event: error` |
+//! | lead-in | `message_start`, `ping` |
+//!
+//! SDKs go by the SSE field `event`, not by the JSON `type`, and skip events without it.
 
-use super::{Seen, fields};
-use crate::reason::Reason;
+use super::family::Family;
+use super::framing::Framing;
+use super::rules::{Failure, Reading, Rules};
+use super::units::Unit;
+use super::{json, opaque};
 use bytes::Bytes;
+use relay_snapshot::{Provider, WireFormat};
 use serde_json::json;
 
-/// `event: message_stop` ends a stream, `event: error` fails it; SDKs go by the SSE field `event`, not by the JSON `type`.
-pub(super) fn scan(events: &[u8], seen: &mut Seen) {
-    for event in fields(events, b"event:") {
-        seen.terminal |= event.starts_with(b"message_stop");
-        seen.error |= event.starts_with(b"error");
+pub(super) const RULES: Rules = Rules {
+    name: WireFormat::AnthropicMessages,
+    is_spoken: |provider, path| {
+        matches!(provider, Provider::Anthropic | Provider::Custom) && path.ends_with("/messages")
+    },
+    family: Some(Family::Anthropic),
+    framing: Framing::Events,
+    has_terminal: true,
+    takes_comments: true,
+    wants_identity: true,
+    read,
+    read_body,
+    failure: Some(failure),
+    ..opaque::RULES
+};
+
+fn read(reading: &mut Reading, unit: &Unit<'_>) {
+    match unit.name {
+        b"" | b"ping" => {}
+        b"message_start" => {
+            if let Some(usage) = json::member(&unit.data, b"message").and_then(|text| json::member(text, b"usage")) {
+                reading.read_anthropic(usage);
+            }
+        }
+        b"message_delta" => {
+            reading.seen.content = true;
+            if let Some(usage) = json::member(&unit.data, b"usage") {
+                reading.read_anthropic(usage);
+            }
+        }
+        b"message_stop" => reading.seen.terminal = true,
+        b"error" => reading.seen.error = true,
+        _ => reading.seen.content = true,
+    }
+}
+
+fn read_body(reading: &mut Reading, body: &[u8]) {
+    for (key, value) in json::members(body) {
+        match key {
+            b"usage" => reading.read_anthropic(value),
+            b"error" => reading.seen.error |= json::is_something(value),
+            _ => {}
+        }
     }
 }
 
 /// SDKs raise on `event: error`.
-pub(super) fn failure_event(reason: Reason, message: &str, request_id: &str) -> Bytes {
+fn failure(failure: &Failure<'_>) -> Bytes {
     let text = json!({
         "type": "error",
-        "error": {"type": "api_error", "message": message, "code": reason.name()},
-        "request_id": request_id,
+        "error": {"type": "api_error", "message": failure.message, "code": failure.reason.name()},
+        "request_id": failure.request_id,
     });
     Bytes::from(format!("event: error\ndata: {text}\n\n"))
-}
-
-/// The body of an error answer.
-pub(super) fn error_body(reason: Reason, message: &str, request_id: &str) -> Bytes {
-    let text = json!({
-        "type": "error",
-        "error": {"type": kind(reason), "message": message, "code": reason.name()},
-        "request_id": request_id,
-    });
-    Bytes::from(text.to_string())
-}
-
-fn kind(reason: Reason) -> &'static str {
-    match reason.status().as_u16() {
-        401 => "authentication_error",
-        403 => "permission_error",
-        404 => "not_found_error",
-        413 => "request_too_large",
-        429 => "rate_limit_error",
-        503 => "overloaded_error",
-        408 | 504 => "timeout_error",
-        400..=499 => "invalid_request_error",
-        _ => "api_error",
-    }
 }

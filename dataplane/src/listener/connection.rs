@@ -5,9 +5,10 @@ use super::requests::{Load, Requests};
 use super::socket::Socket;
 use super::strict::{Guard, Link};
 use super::tls::{HANDSHAKE, Tls};
+use crate::relay::StreamTasks;
 use bytes::Bytes;
 use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +41,7 @@ const HTTP2_PING: Duration = Duration::from_secs(20);
 /// How connections speak.
 pub(super) struct Protocols {
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+    http2: http2::Builder<StreamTasks>,
 }
 
 impl Protocols {
@@ -50,7 +51,7 @@ impl Protocols {
         // hyper takes 100 headers of a request at most; setting the same number would put them on the heap. A timeout without a timer is a panic.
         // writev off: small frames are copied into one buffer and leave in one write, and the upstream's read buffer is free again.
         http1.timer(TokioTimer::new()).header_read_timeout(keep_alive).max_buf_size(HTTP1_BUFFER).writev(false);
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        let mut http2 = http2::Builder::new(StreamTasks);
         http2
             .timer(TokioTimer::new())
             .keep_alive_interval(HTTP2_PING)

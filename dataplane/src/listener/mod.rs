@@ -46,8 +46,8 @@ pub const FIRST_HEAD: Duration = Duration::from_secs(10);
 pub const HEAD: Duration = Duration::from_secs(10);
 /// How long a connection may wait for its next request.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a client may take none of the bytes that wait for it.
-pub const WRITE_STALL: Duration = Duration::from_mins(1);
+/// How long a client may take none of the bytes that wait for its connection. Single streams of HTTP/2 have a bound of their own.
+pub const WRITE_STALL: Duration = crate::relay::WRITE_STALL;
 
 /// What a listener may take on, and how long its clients may take.
 #[derive(Clone)]
@@ -121,6 +121,9 @@ pub async fn run_with(listener: TcpListener, proxy: Arc<Proxy>, options: Options
     drop(listener);
     connections.close();
     connections.wait().await;
+    // Behind the connections: each may still become one, and a tunnel's own end comes behind that of its connection.
+    shared.proxy.drain.tunnels.close();
+    shared.proxy.drain.tunnels.wait().await;
 }
 
 /// Closes a connection that there is no room for. In the backlog its client would wait and not know; closed, it can go to another proxy. It is

@@ -1,5 +1,6 @@
-//! Where clients carry the tenant's key: in any header that an official SDK uses, never in the URL.
+//! Where clients carry the tenant's key: in any header that an official SDK uses, or in the subprotocol of browsers; never in the URL.
 
+use crate::tunnel;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName};
 
@@ -23,7 +24,7 @@ pub(super) struct Conflict;
 pub(super) fn key_of(headers: &HeaderMap) -> Result<Option<&[u8]>, Conflict> {
     let bearer = headers.get_all(AUTHORIZATION).into_iter().filter_map(|value| bearer(value.as_bytes()));
     let bare = KEY_HEADERS.iter().flat_map(|name| headers.get_all(name)).map(|value| value.as_bytes().trim_ascii());
-    let mut keys = bearer.chain(bare).filter(|key| !key.is_empty());
+    let mut keys = bearer.chain(bare).chain(tunnel::protocol_keys(headers)).filter(|key| !key.is_empty());
     let Some(first) = keys.next() else { return Ok(None) };
     if keys.all(|key| key == first) { Ok(Some(first)) } else { Err(Conflict) }
 }
@@ -45,7 +46,7 @@ pub(super) fn without_keys(query: &str) -> Option<String> {
 }
 
 /// Without its percent-encoding (RFC 3986, section 2.1), as the provider reads it.
-fn decoded(name: &str) -> Vec<u8> {
+pub(super) fn decoded(name: &str) -> Vec<u8> {
     let mut pieces = name.split('%');
     let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
     for piece in pieces {

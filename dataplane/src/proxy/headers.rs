@@ -3,6 +3,7 @@
 use super::credentials::KEY_HEADERS;
 use crate::limits::Decision;
 use crate::table::BackendEntry;
+use crate::tunnel;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ static CLIENT_ONLY: [HeaderName; 7] = [
     header::FORWARDED,
     HeaderName::from_static("x-real-ip"),
 ];
+/// What only the relay may say of its own request.
+static RELAY_OWN: [HeaderName; 3] = [header::HOST, header::CONTENT_LENGTH, header::EXPECT];
 /// What proxies between the client and the relay say of the client. A prefix of names.
 const FORWARDED: &str = "x-forwarded-";
 
@@ -68,10 +71,12 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 /// Makes the headers of a client's request those of the relay's request to a backend.
 pub(super) fn to_upstream(headers: &mut HeaderMap, backend: &BackendEntry, identity: bool, request_id: &str) {
     strip_hop_by_hop(headers);
+    tunnel::strip(headers);
     for name in CLIENT_ONLY.iter().chain(&KEY_HEADERS) {
         headers.remove(name);
     }
     remove_by_prefix(headers, &[FORWARDED]);
+    apply_rules(headers, backend);
     // The length is told anew by the body itself.
     headers.remove(header::CONTENT_LENGTH);
     if identity {
@@ -83,6 +88,18 @@ pub(super) fn to_upstream(headers: &mut HeaderMap, backend: &BackendEntry, ident
     }
     if let Some((name, value)) = &backend.credential {
         headers.insert(name, value.clone());
+    }
+}
+
+/// What the route says of headers. Never of those that frame the request or say where it goes, and before the relay sets its own.
+fn apply_rules(headers: &mut HeaderMap, backend: &BackendEntry) {
+    for name in &backend.remove_headers {
+        headers.remove(name);
+    }
+    for (name, value) in &backend.set_headers {
+        if !HOP_BY_HOP.contains(name) && !RELAY_OWN.contains(name) {
+            headers.insert(name, value.clone());
+        }
     }
 }
 

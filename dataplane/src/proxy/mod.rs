@@ -5,28 +5,36 @@ mod credentials;
 mod headers;
 mod model;
 mod peek;
+mod query;
 mod refusal;
 mod request_id;
 mod respond;
+mod rewrite;
+mod switch;
 #[cfg(test)]
 mod tests;
 
-use crate::drain::Drain;
+use crate::drain::{Cut, Drain};
 use crate::exchange::Exchange;
-use crate::format::Family;
+use crate::format::{Family, Format};
 use crate::limits::{Decision, Limiter};
 use crate::metrics::Metrics;
 use crate::reason::Reason;
-use crate::relay::AnswerBody;
+use crate::relay::{AnswerBody, Cuts};
 use crate::serving::Serving;
-use crate::table::{Found, ModelNeed, RouteEntry, Table, TenantEntry};
+use crate::table::{Chosen, Found, ModelNeed, RouteEntry, Shown, Table, TenantEntry};
+use crate::tunnel;
 use crate::upstream::Upstreams;
-use http::{Method, Request, Response};
+use http::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_VERSION};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use peek::Peeked;
 use refusal::Refusal;
 pub use refusal::Turned;
+use rewrite::PrefixRewrite;
 use std::sync::Arc;
+use std::time::SystemTime;
+use switch::Outcome;
 
 /// Everything that requests share.
 pub struct Proxy {
@@ -52,6 +60,7 @@ impl Proxy {
             Exchange::begin(Arc::clone(&self.metrics), request_id, request.method().clone(), path.clone());
         let mut admission = None;
         let (head, body) = request.into_parts();
+        let asks_for_websocket = tunnel::is_asked_for(&head);
         let mut body = Peeked::new(&head.headers, body);
         let outcome = tokio::select! {
             biased;
@@ -61,7 +70,10 @@ impl Proxy {
             }
         };
         let mut response = match outcome {
-            Ok(answered) => respond::relayed(answered, exchange, self.drain.cut.clone()),
+            Ok((Outcome::Answered(answered), tenant)) => {
+                respond::relayed(*answered, exchange, Cuts::new(&self.drain.cut, &tenant))
+            }
+            Ok((Outcome::Switched(switching), tenant)) => switching.into_response(exchange, &self.drain, tenant),
             Err(refusal) => {
                 body.discard();
                 refusal.into_response(exchange)
@@ -69,17 +81,20 @@ impl Proxy {
         };
         headers::add_limits(response.headers_mut(), admission.as_ref());
         headers::add_revision(response.headers_mut(), &table.revision);
+        if asks_for_websocket && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            stay_http(&mut response);
+        }
         response
     }
 
     async fn answer(
         &self,
         table: &Table,
-        head: http::request::Parts,
+        mut head: http::request::Parts,
         body: &mut Peeked,
         exchange: &mut Exchange,
         admission: &mut Option<Decision>,
-    ) -> Result<respond::Answered, Refusal> {
+    ) -> Result<(Outcome, Cut), Refusal> {
         let family = Family::of_path(head.uri.path());
         let refuse = |reason, message: String| Refusal::new(reason, family, message);
         if has_dot_segments(head.uri.path()) {
@@ -90,9 +105,11 @@ impl Proxy {
             return Err(refuse(Reason::BadRequest, format!("the method {} is not relayed", head.method)));
         }
 
-        let tenant =
-            authenticate(table, &head.headers, exchange).map_err(|(reason, text)| refuse(reason, text.into()))?;
-        let route = find_route(tenant, &head, body, family, exchange).await?;
+        let tenant = authenticate(table, &head.headers, SystemTime::now(), exchange)
+            .map_err(|(reason, text)| refuse(reason, text.into()))?;
+        let Chosen { route, matched } = find_route(tenant, &head, body, family, exchange).await?;
+        let family = family_of(route, head.uri.path());
+        let refuse = |reason, message: String| Refusal::new(reason, family, message);
         if peek::declared_length(&head.headers).is_some_and(|length| length > route.body_max) {
             return Err(refuse(Reason::BodyTooLarge, too_large(&route.label, route.body_max)));
         }
@@ -100,8 +117,17 @@ impl Proxy {
             let message = format!("route {} is not ready: one of its references is not resolved", route.label);
             return Err(refuse(Reason::RouteNotReady, message));
         }
+        let asked = switch::asked(route, &mut head, family)?;
         *admission = self.admit(tenant, route, family).await?;
-        self.attempt(route, head, body, exchange, family).await
+        let cut = tenant.cut();
+        let prefix = route.policy.rewrite_prefix.as_deref().map(|with| PrefixRewrite { matched, with });
+        tokio::select! {
+            biased;
+            answered = self.attempt(route, prefix, head, body, exchange, family) => {
+                Ok((switch::outcome(answered?, asked, &exchange.request_id), cut.clone()))
+            }
+            () = cut.cancelled() => Err(refuse(Reason::TenantSuspended, SUSPENDED.to_owned()).under_way()),
+        }
     }
 
     async fn admit(
@@ -130,9 +156,20 @@ impl Proxy {
     }
 }
 
+/// Says that an answer to a WebSocket handshake leaves HTTP as it is. The connection closes: what follows the handshake might be frames.
+fn stay_http(response: &mut Response<AnswerBody>) {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    if response.status() == StatusCode::BAD_REQUEST {
+        // RFC 6455, section 4.2.2.
+        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, tunnel::VERSION);
+    }
+}
+
 /// The methods that are relayed: those that a route can name. TRACE would show a tenant the provider's key, CONNECT asks for a tunnel.
 static METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+
+const SUSPENDED: &str = "this tenant is suspended";
 
 /// Whether an upstream could read the path as another one than routes are matched against (RFC 3986, section 5.2.4).
 fn has_dot_segments(path: &str) -> bool {
@@ -148,6 +185,7 @@ fn has_dot_segments(path: &str) -> bool {
 fn authenticate<'a>(
     table: &'a Table,
     headers: &http::HeaderMap,
+    now: SystemTime,
     exchange: &mut Exchange,
 ) -> Result<&'a Arc<TenantEntry>, (Reason, &'static str)> {
     let key = match credentials::key_of(headers) {
@@ -162,13 +200,18 @@ fn authenticate<'a>(
             return Err((Reason::ConflictingCredentials, "two headers carry different API keys: send one"));
         }
     };
-    let Some(caller) = table.caller(key) else {
-        return Err((Reason::KeyUnknown, "incorrect API key provided: no tenant has this key"));
+    let (caller, expired) = match table.caller(key, now) {
+        Shown::Valid(caller) => (caller, false),
+        Shown::Expired(caller) => (caller, true),
+        Shown::Unknown => return Err((Reason::KeyUnknown, "incorrect API key provided: no tenant has this key")),
     };
     exchange.tenant = Some(Arc::clone(&caller.tenant.label));
     exchange.key_id = Some(caller.key_id);
+    if expired {
+        return Err((Reason::KeyExpired, "this API key has expired: ask for a new one"));
+    }
     if caller.tenant.suspended {
-        return Err((Reason::TenantSuspended, "this tenant is suspended"));
+        return Err((Reason::TenantSuspended, SUSPENDED));
     }
     Ok(caller.tenant)
 }
@@ -180,21 +223,33 @@ async fn find_route<'a>(
     body: &mut Peeked,
     family: Family,
     exchange: &mut Exchange,
-) -> Result<&'a Arc<RouteEntry>, Refusal> {
+) -> Result<Chosen<'a>, Refusal> {
     let path = head.uri.path();
-    let mut found = tenant.routes.find(&head.method, path, ModelNeed::Unknown);
+    let mut found = tenant.routes.find(&head.method, path, &head.headers, ModelNeed::Unknown);
+    if tunnel::is_asked_for(head) && matches!(found, Found::NeedsModel { .. }) {
+        let model = query::model_of(head.uri.query().unwrap_or_default());
+        let twice = |_| Refusal::new(Reason::BadRequest, family, "the query names its model twice".to_owned());
+        found =
+            tenant.routes.find(&head.method, path, &head.headers, ModelNeed::Known(model.map_err(twice)?.as_deref()));
+    }
     if let Found::NeedsModel { body_max } = found {
         let model = body.find_model(&head.headers, body_max).await;
         let too_large = || format!("the request body is longer than any route of {path} allows: {body_max} bytes");
         let model = model.map_err(|error| Refusal::of_body(error, family, too_large()))?;
-        found = tenant.routes.find(&head.method, path, ModelNeed::Known(model.as_deref()));
+        found = tenant.routes.find(&head.method, path, &head.headers, ModelNeed::Known(model.name.as_deref()));
     }
-    let Found::Route(route) = found else {
+    let Found::Route(chosen) = found else {
         let message = format!("no route of tenant {} matches {} {path}", tenant.label, head.method);
         return Err(Refusal::new(Reason::NoRoute, family, message));
     };
-    exchange.route = Some(Arc::clone(&route.label));
-    Ok(route)
+    exchange.route = Some(Arc::clone(&chosen.route.label));
+    Ok(chosen)
+}
+
+/// Whose error bodies the clients of a route read. All of its backends answer the same clients: the first one tells.
+fn family_of(route: &RouteEntry, path: &str) -> Family {
+    let Some(backend) = route.backends.first() else { return Family::of_path(path) };
+    Family::of(backend.provider, Format::of(backend.provider, path, route.policy.format), path)
 }
 
 fn too_large(route: &str, max: u64) -> String {

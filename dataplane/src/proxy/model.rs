@@ -2,6 +2,8 @@
 //!
 //! Not a validator: what is no JSON has no model, and the provider says what is wrong with it.
 
+use std::ops::Range;
+
 /// The longest name that is looked at.
 const LONGEST: usize = 256;
 
@@ -17,6 +19,11 @@ pub(super) struct ModelScanner {
     /// How many members are called `model`.
     models: u32,
     found: Option<String>,
+    /// Bytes that were taken before this one.
+    at: usize,
+    /// Where the string value of the member `model` stands, with its quotes.
+    place_of_model: Option<Range<usize>>,
+    begun: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,11 +62,17 @@ impl ModelScanner {
                 Place::InKey | Place::InString => self.in_text(*byte),
                 Place::Key | Place::Colon | Place::Value => self.between(*byte),
             };
+            self.at += 1;
             if scanned != Scanned::More {
                 return scanned;
             }
         }
         Scanned::More
+    }
+
+    /// Where the value of the object's member `model` stands, with its quotes, in all that was pushed; `None` where it is no string.
+    pub(super) fn place_of_model(&self) -> Option<Range<usize>> {
+        self.place_of_model.clone()
     }
 
     fn between(&mut self, byte: u8) -> Scanned {
@@ -87,6 +100,7 @@ impl ModelScanner {
 
     fn begin(&mut self, place: Place) {
         self.place = place;
+        self.begun = self.at;
         self.text.clear();
         self.overlong = false;
         self.escaped = false;
@@ -111,6 +125,7 @@ impl ModelScanner {
         self.place = Place::Value;
         if self.depth == 1 && self.is_model {
             self.found = self.unescaped();
+            self.place_of_model = Some(self.begun..self.at + 1);
         }
         Scanned::More
     }

@@ -5,7 +5,7 @@ use crate::exchange::Exchange;
 use crate::format::Family;
 use crate::limits::Decision;
 use crate::reason::{Reason, StreamEnd};
-use crate::relay::AnswerBody;
+use crate::relay::{AnswerBody, of_refusal};
 use crate::upstream::RequestBodyError;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -19,6 +19,7 @@ pub(super) struct Refusal {
     message: String,
     decision: Option<Decision>,
     client_gone: bool,
+    under_way: bool,
     status: Option<StatusCode>,
 }
 
@@ -48,7 +49,7 @@ impl Proxy {
 
 impl Refusal {
     pub(super) fn new(reason: Reason, family: Family, message: String) -> Self {
-        Self { reason, family, message, decision: None, client_gone: false, status: None }
+        Self { reason, family, message, decision: None, client_gone: false, under_way: false, status: None }
     }
 
     /// Of a request whose body can't be read.
@@ -70,13 +71,16 @@ impl Refusal {
         self
     }
 
+    /// Of a request that an upstream may have seen: its tenant was suspended meanwhile.
+    pub(super) fn under_way(mut self) -> Self {
+        self.under_way = true;
+        self
+    }
+
     fn end(&self) -> StreamEnd {
         match self.reason {
-            Reason::RequestsLimited => StreamEnd::LimitReached,
-            Reason::Draining => StreamEnd::Drained,
-            Reason::FirstByteTimeout => StreamEnd::FirstByteTimeout,
-            Reason::UpstreamConnect | Reason::UpstreamReset | Reason::UpstreamProtocol => StreamEnd::UpstreamError,
-            _ => StreamEnd::Refused,
+            Reason::TenantSuspended if self.under_way => StreamEnd::Suspended,
+            reason => of_refusal(reason),
         }
     }
 

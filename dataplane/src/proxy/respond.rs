@@ -1,12 +1,12 @@
 //! Makes an upstream's answer the client's.
 
 use super::headers;
-use crate::drain::Cut;
 use crate::exchange::{Exchange, Kind};
-use crate::format::Format;
+use crate::format::{Format, Framing};
 use crate::reason::Reason;
-use crate::relay::{AnswerBody, Guarded, Relayed};
-use crate::upstream::Answer;
+use crate::relay::{AnswerBody, Cuts, Deadline, Guarded, Manner, Relayed};
+use crate::table::RouteEntry;
+use crate::upstream::{Answer, Switched};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Response, StatusCode, Version};
 use http_body::Body;
@@ -16,31 +16,60 @@ use std::time::Duration;
 pub(super) struct Answered {
     pub(super) response: Response<Answer>,
     pub(super) format: Format,
+    pub(super) bounds: Bounds,
+    /// The connection behind a 101 that was asked for.
+    pub(super) switched: Option<Box<Switched>>,
+}
+
+/// What the route says of the time behind the first byte.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
     pub(super) idle: Option<Duration>,
+    pub(super) deadline: Deadline,
+    keep_alive: Option<Duration>,
+    read_on: Option<Duration>,
+}
+
+impl Bounds {
+    /// Of a request of this route.
+    pub(super) fn of(route: &RouteEntry, exchange: &Exchange) -> Self {
+        let some = |ms: u64| (ms > 0).then(|| Duration::from_millis(ms));
+        Self {
+            idle: route.idle,
+            deadline: exchange.deadline(route.total),
+            keep_alive: some(route.policy.keep_alive_ms),
+            read_on: some(route.policy.drain_ms),
+        }
+    }
 }
 
 /// Status, headers and body pass unchanged, but for what speaks of one connection or of the provider's account.
-pub(super) fn relayed(answered: Answered, mut exchange: Exchange, cut: Cut) -> Response<AnswerBody> {
-    let Answered { response, format, idle } = answered;
+pub(super) fn relayed(answered: Answered, mut exchange: Exchange, cuts: Cuts) -> Response<AnswerBody> {
+    let Answered { response, format, bounds, .. } = answered;
     let (mut head, body) = response.into_parts();
     exchange.code = Some(head.status.as_u16());
+    exchange.goes_out();
+    let content_type = head.headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
     exchange.kind = head.headers.get(CONTENT_TYPE).map_or(Kind::Binary, |value| Kind::of(value.as_bytes()));
     if head.status == StatusCode::TOO_MANY_REQUESTS || head.status.is_server_error() {
         exchange.reason = Some(Reason::UpstreamStatus);
     }
-    // An answer without a body, such as that to HEAD, has no place for an event either; and what is no success ends without the format's end.
-    let is_stream = exchange.kind == Kind::Sse && head.status.is_success() && !body.is_end_stream();
-    let as_events = is_stream && can_be_cut(&head.headers);
+    let readable = is_readable(&head.headers) && head.status.is_success();
+    // An answer without a body, such as that to HEAD, has no place for an event; nor has one of declared length; and what is no success ends
+    // without the format's end.
+    let can_be_cut = readable && !head.headers.contains_key(CONTENT_LENGTH) && !body.is_end_stream();
+    let framing = if can_be_cut { format.framing(content_type) } else { Framing::Bytes };
     headers::to_client(&mut head.headers, &exchange.request_id);
     // The version is that of the client's connection.
     head.version = Version::HTTP_11;
-    let source = Guarded::new(body, idle, cut);
-    let relayed = Relayed::new(source, format, as_events, exchange);
-    Response::from_parts(head, AnswerBody::Relayed(Box::new(relayed)))
+    let source = Guarded::new(body, bounds.idle, bounds.deadline, cuts);
+    let is_json = exchange.kind == Kind::Json;
+    let Bounds { keep_alive, read_on, .. } = bounds;
+    let manner = Manner { format, framing, readable, is_json, keep_alive, read_on };
+    Response::from_parts(head, AnswerBody::Relayed(Relayed::new(source, manner, exchange)))
 }
 
-/// An encoded body can't be looked into, and one of declared length has no place for an event of the relay's.
-fn can_be_cut(headers: &HeaderMap) -> bool {
-    let encoded = headers.get(CONTENT_ENCODING).is_some_and(|value| value.as_bytes() != b"identity");
-    !encoded && !headers.contains_key(CONTENT_LENGTH)
+/// An encoded body can't be looked into.
+fn is_readable(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_ENCODING).is_none_or(|value| value.as_bytes() == b"identity")
 }

@@ -1,6 +1,7 @@
 mod credentials;
 mod headers;
 mod model;
+mod query;
 mod request_id;
 
 use super::has_dot_segments;

@@ -3,6 +3,7 @@
 //! A client acts on whole events only (WHATWG HTML, "Parsing an event stream": a block without its blank line is discarded). So the tail of an
 //! unfinished event is held and goes out with its end: nothing visible is later, and there is always a clean place to say that a stream failed.
 
+use super::lines::joined;
 use bytes::{Bytes, BytesMut};
 
 /// The longest tail that is held, in bytes. A longer event goes through in pieces.
@@ -36,7 +37,7 @@ impl EventSplitter {
                 self.inside = false;
                 let mut head = piece;
                 let rest = head.split_off(end);
-                (self.joined(head), rest)
+                (joined(&mut self.tail, head), rest)
             }
         };
         self.tail.extend_from_slice(&rest);
@@ -46,14 +47,6 @@ impl EventSplitter {
             out = if out.is_empty() { tail } else { [out, tail].concat().into() };
         }
         out
-    }
-
-    fn joined(&mut self, head: Bytes) -> Bytes {
-        if self.tail.is_empty() {
-            return head;
-        }
-        self.tail.extend_from_slice(&head);
-        self.tail.split().freeze()
     }
 
     /// Where in `piece` the last event ends; events that began in earlier pieces count.
@@ -95,5 +88,11 @@ impl EventSplitter {
     /// Whether what went out ends between two events.
     pub const fn is_at_boundary(&self) -> bool {
         !self.inside
+    }
+
+    /// Whether an event of the relay's own may stand here: nothing is held, and no LF may follow that belongs to a CR which went out. Hence never
+    /// in a stream whose lines end with CR alone; no provider sends one.
+    pub fn is_between(&self) -> bool {
+        !self.inside && !self.after_cr && self.tail.is_empty()
     }
 }

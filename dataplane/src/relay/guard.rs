@@ -1,123 +1,73 @@
-//! Ends a body that pauses too long, or that the drain does not wait for any more.
+//! Ends a body that pauses or lasts too long, or that must not go on: the drain, the tenant's suspension.
 
-use crate::drain::Cut;
-use crate::reason::{Reason, StreamEnd};
+use super::deadline::{Alarm, Deadline};
+use super::ending::Stop;
+use crate::drain::{Cut, Watch};
 use crate::upstream::{Answer, UpstreamError};
 use bytes::Bytes;
 use http_body::{Body, SizeHint};
-use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio::time::Instant;
 
-/// Why an answer broke off before its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The upstream's connection broke.
-    Reset,
-    /// The upstream broke HTTP.
-    Protocol,
-    /// The upstream paused too long.
-    Idle,
-    /// The proxy shuts down.
-    Drained,
-}
+/// What can be relayed: an [`Answer`], or a body that plays one.
+pub trait Source: Body<Data = Bytes, Error = UpstreamError> + Send + Unpin + 'static {}
 
-impl Fault {
-    /// The reason that users read.
-    pub const fn reason(self) -> Reason {
-        match self {
-            Self::Reset => Reason::UpstreamReset,
-            Self::Protocol => Reason::UpstreamProtocol,
-            Self::Idle => Reason::IdleTimeout,
-            Self::Drained => Reason::Draining,
-        }
-    }
+impl<B: Body<Data = Bytes, Error = UpstreamError> + Send + Unpin + 'static> Source for B {}
 
-    /// How the stream ends by it.
-    pub const fn end(self) -> StreamEnd {
-        match self {
-            Self::Reset | Self::Protocol => StreamEnd::UpstreamError,
-            Self::Idle => StreamEnd::IdleTimeout,
-            Self::Drained => StreamEnd::Drained,
-        }
-    }
-
-    /// What a client is told.
-    pub const fn message(self) -> &'static str {
-        match self {
-            Self::Reset => "the upstream closed the connection before the end of the stream",
-            Self::Protocol => "the upstream broke HTTP before the end of the stream",
-            Self::Idle => "the upstream sent nothing for longer than the route's idle timeout",
-            Self::Drained => "the relay is shutting down and could not wait for the end of the stream; please retry",
-        }
-    }
-}
-
-/// An answer with an idle timeout and an end at the drain's.
-pub struct Guarded {
-    answer: Answer,
+/// An answer that stops by itself or by its bounds.
+pub struct Guarded<B = Answer> {
+    answer: B,
     idle: Option<Duration>,
+    deadline: Deadline,
+    /// When it began, or the last piece came.
     last: Instant,
-    /// Made at the first pause and re-armed only when it fires: an event costs one look at the clock.
-    timer: Option<Pin<Box<Sleep>>>,
-    cut: Cut,
-    /// Wakes the task that polled last when `cut` begins.
-    on_cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    task: Option<Waker>,
+    alarm: Alarm,
+    cuts: Cuts,
 }
 
-impl Guarded {
-    /// `idle`: the longest pause; `cut`: cancelled when running streams must end.
-    pub fn new(answer: Answer, idle: Option<Duration>, cut: Cut) -> Self {
-        let on_cut = Box::pin(cut.cancelled_owned());
-        Self { answer, idle, last: Instant::now(), timer: None, cut, on_cut, task: None }
+impl<B: Source> Guarded<B> {
+    /// `idle`: the longest pause; `deadline`: when all must be there; `cuts`: what ends it from outside.
+    pub fn new(answer: B, idle: Option<Duration>, deadline: Deadline, cuts: Cuts) -> Self {
+        Self { answer, idle, deadline, last: Instant::now(), alarm: Alarm::default(), cuts }
     }
 
-    /// The next piece of data. Trailers are dropped.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+    /// The next piece of data, or what stopped it. Trailers are dropped. Not to be called again behind a stop.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Stop>> {
+        // Of an upstream that always has something: the timer below is not even looked at.
+        if self.deadline.is_over(self.last) {
+            return Poll::Ready(Err(Stop::Total));
+        }
         loop {
             match Pin::new(&mut self.answer).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     self.last = Instant::now();
                     if let Ok(bytes) = frame.into_data() {
-                        return Poll::Ready(Some(Ok(bytes)));
+                        return Poll::Ready(Ok(bytes));
                     }
                 }
-                Poll::Ready(Some(Err(UpstreamError::Protocol))) => return Poll::Ready(Some(Err(Fault::Protocol))),
-                Poll::Ready(Some(Err(_))) => return Poll::Ready(Some(Err(Fault::Reset))),
-                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(Some(Err(UpstreamError::Protocol))) => return Poll::Ready(Err(Stop::Protocol)),
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(Stop::Reset)),
+                Poll::Ready(None) => return Poll::Ready(Err(Stop::End)),
                 Poll::Pending => break,
             }
         }
-        if self.is_cut(cx) {
-            return Poll::Ready(Some(Err(Fault::Drained)));
+        if let Some(stop) = self.cuts.poll(cx) {
+            return Poll::Ready(Err(stop));
         }
-        match self.idle.map(|idle| self.last + idle) {
-            Some(deadline) if self.paused_past(deadline, cx) => Poll::Ready(Some(Err(Fault::Idle))),
-            _ => Poll::Pending,
+        let idle = self.idle.and_then(|idle| self.last.checked_add(idle));
+        let Some(next) = [idle, self.deadline.at()].into_iter().flatten().min() else { return Poll::Pending };
+        if self.alarm.rings(next, cx) {
+            let stop = if self.deadline.at() == Some(next) { Stop::Total } else { Stop::Idle };
+            return Poll::Ready(Err(stop));
         }
+        Poll::Pending
     }
 
-    fn is_cut(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
-            self.task = Some(cx.waker().clone());
-            return self.on_cut.as_mut().poll(cx).is_ready();
-        }
-        self.cut.is_cancelled()
-    }
-
-    fn paused_past(&mut self, deadline: Instant, cx: &mut Context<'_>) -> bool {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        while timer.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= deadline {
-                return true;
-            }
-            timer.as_mut().reset(deadline);
-        }
-        false
+    /// When the last piece came, or when it began.
+    pub(super) const fn last(&self) -> Instant {
+        self.last
     }
 
     /// As [`Body::is_end_stream`].
@@ -128,5 +78,32 @@ impl Guarded {
     /// As [`Body::size_hint`].
     pub fn size_hint(&self) -> SizeHint {
         self.answer.size_hint()
+    }
+}
+
+/// What ends a stream from outside.
+pub struct Cuts {
+    drain: Watch,
+    tenant: Watch,
+    /// The task that both wake.
+    task: Option<Waker>,
+}
+
+impl Cuts {
+    /// The process's, and the tenant's.
+    pub fn new(drain: &Cut, tenant: &Cut) -> Self {
+        Self { drain: drain.watch(), tenant: tenant.watch(), task: None }
+    }
+
+    fn poll(&mut self, cx: &Context<'_>) -> Option<Stop> {
+        let is_known = self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker()));
+        if !is_known {
+            self.task = Some(cx.waker().clone());
+        }
+        if self.drain.has_begun(cx, is_known) {
+            Some(Stop::Drained)
+        } else {
+            self.tenant.has_begun(cx, is_known).then_some(Stop::Suspended)
+        }
     }
 }

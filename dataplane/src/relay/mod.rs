@@ -1,18 +1,36 @@
 //! The answer's body on its way to the client: one wrapper per concern.
 //!
 //! ```text
-//! upstream::Answer  ->  Guarded (idle timeout, drain)  ->  Relayed (event boundaries, the end)  ->  client
+//! upstream::Answer  ->  Guarded (idle, total, drain, suspension)  ->  Stream (boundaries, keep-alive, what is seen, the end)  ->  Relayed  ->  client
 //! ```
+//!
+//! The upstream is polled when the client has room, and not else: that is the whole backpressure. A client that stops reading is ended by its
+//! socket (HTTP/1.1) or by [`StreamTasks`] (HTTP/2).
 
+mod deadline;
+mod ending;
 mod events;
 mod guard;
+mod keep_alive;
+mod lines;
+mod read_on;
 mod relayed;
+mod splitter;
+mod stall;
+mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use deadline::Deadline;
+pub use ending::{Stop, of_refusal};
 pub use events::EventSplitter;
-pub use guard::{Fault, Guarded};
+pub use guard::{Cuts, Guarded, Source};
+pub use lines::LineSplitter;
+pub use read_on::{MAX_READ_ON, MAX_READING_ON};
 pub use relayed::Relayed;
+pub use splitter::Splitter;
+pub use stall::{StreamTasks, WRITE_STALL};
+pub use stream::Manner;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -29,7 +47,7 @@ pub enum AnswerBody {
     /// A whole text that the relay made.
     Whole(Option<Bytes>),
     /// An upstream's answer.
-    Relayed(Box<Relayed>),
+    Relayed(Relayed),
 }
 
 impl Body for AnswerBody {

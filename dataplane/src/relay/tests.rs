@@ -1,1 +1,9 @@
-mod splitter;
+mod ending;
+mod events;
+mod keep_alive;
+mod leaving;
+mod lines;
+mod played;
+mod size;
+mod stall;
+mod stopping;

@@ -1,14 +1,15 @@
 //! Tenants, routes and backends in the form that requests need.
 
 use super::matching::RouteIndex;
+use crate::balance::RouteBalance;
+use crate::drain::Cut;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, Scheme, Uri};
 use relay_snapshot::{
     Backend, Credential, HeaderRule, ModelPattern, ModelRewrite, ObjectId, Policy, Provider, RateLimit, Route, Tenant,
 };
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A tenant and its own path space.
@@ -19,10 +20,13 @@ pub struct TenantEntry {
     pub label: Arc<str>,
     /// New requests are refused.
     pub suspended: bool,
+    /// Running streams end too.
+    pub cuts: bool,
     /// Its requests limit; `None`: unlimited.
     pub requests: Option<RateLimit>,
     /// The routes that both sides consented to.
     pub routes: RouteIndex,
+    cut: OnceLock<Cut>,
 }
 
 impl TenantEntry {
@@ -31,9 +35,21 @@ impl TenantEntry {
             id: tenant.id.clone(),
             label: tenant.id.to_string().into(),
             suspended: tenant.suspended,
+            cuts: tenant.suspended && tenant.cut,
             requests: tenant.requests,
             routes: RouteIndex::new(routes),
+            cut: OnceLock::new(),
         }
+    }
+
+    /// What ends its streams. It outlives the table: [`Serving::swap`](crate::serving::Serving::swap) gives the tenant's next entry the same one.
+    pub fn cut(&self) -> &Cut {
+        self.cut.get_or_init(Cut::default)
+    }
+
+    /// Takes over what ends the streams that are running. Only before the table is served.
+    pub(crate) fn carry_over(&self, cut: &Cut) {
+        self.cut.get_or_init(|| cut.clone());
     }
 }
 
@@ -56,7 +72,7 @@ pub struct RouteEntry {
     pub body_max: u64,
     /// How its requests and answers are handled.
     pub policy: Policy,
-    turn: AtomicUsize,
+    balance: OnceLock<RouteBalance>,
 }
 
 impl RouteEntry {
@@ -74,15 +90,18 @@ impl RouteEntry {
             connect: bound(route.timeouts.connect_ms),
             body_max: route.body_max,
             policy: route.policy.clone(),
-            turn: AtomicUsize::new(0),
+            balance: OnceLock::new(),
         }
     }
 
-    /// The backends in the order to try for the next request: each request starts one further.
-    pub fn in_turn(&self) -> impl Iterator<Item = &Arc<BackendEntry>> {
-        let count = self.backends.len();
-        let first = if count > 1 { self.turn.fetch_add(1, Ordering::Relaxed) % count } else { 0 };
-        self.backends[first..].iter().chain(&self.backends[..first])
+    /// Whose turn it is, who is well, and how many retries there may be.
+    pub fn balance(&self) -> &RouteBalance {
+        self.balance.get_or_init(|| RouteBalance::new(&self.backends))
+    }
+
+    /// Takes over what the route's entry in the table before knew of the same backends. Only before the table is served.
+    pub(super) fn carry_over(&self, before: &Self) {
+        self.balance.get_or_init(|| RouteBalance::after(&self.backends, before));
     }
 
     /// The label value of a model: itself if a match of the route names it whole.

@@ -1,9 +1,12 @@
 mod entries;
 mod precedence;
 
+use super::{Caller, Shown, Table};
 use relay_snapshot::{
-    Backend, KeyDigest, Match, ModelPattern, ObjectId, PathRule, Policy, Provider, Route, Snapshot, Tenant, Timeouts,
+    Backend, HeaderRule, KeyDigest, Match, ModelPattern, ObjectId, PathRule, Policy, Provider, Route, Snapshot, Tenant,
+    Timeouts,
 };
+use std::time::UNIX_EPOCH;
 
 /// The key of [`tenant`] by its name.
 fn digest_of(key: &str) -> String {
@@ -13,6 +16,15 @@ fn digest_of(key: &str) -> String {
 fn tenant(name: &str) -> Tenant {
     let keys = vec![KeyDigest { name: "k".into(), sha256: digest_of(&format!("key-of-{name}")), not_after: None }];
     Tenant { id: ObjectId::new("team", name), suspended: false, cut: false, requests: None, keys }
+}
+
+/// Somebody with a key that has no end.
+fn caller<'a>(table: &'a Table, key: &str) -> Option<Caller<'a>> {
+    match table.caller(key.as_bytes(), UNIX_EPOCH) {
+        Shown::Valid(caller) => Some(caller),
+        Shown::Unknown => None,
+        Shown::Expired(_) => panic!("expired"),
+    }
 }
 
 fn backend(name: &str, url: &str) -> Backend {
@@ -40,6 +52,12 @@ fn matching(path: PathRule, methods: &[&str], models: &[&str]) -> Match {
     };
     let methods = methods.iter().map(|method| (*method).to_owned()).collect();
     Match { path, methods, models: models.iter().map(pattern).collect(), headers: Vec::new() }
+}
+
+/// The match with these headers.
+fn with_headers(rule: Match, headers: &[(&str, &str)]) -> Match {
+    let rules = headers.iter().map(|(name, value)| HeaderRule { name: (*name).to_owned(), value: (*value).to_owned() });
+    Match { headers: rules.collect(), ..rule }
 }
 
 fn snapshot(routes: Vec<Route>) -> Snapshot {

@@ -1,9 +1,7 @@
-//! Bodies on their way: the request's to the upstream, the answer's back.
+//! The answer's body, and what becomes of a request's that nobody wants.
 
-use super::connection::{Closed, Connection};
-use super::pool::Pool;
+use super::source::Source;
 use super::{UpstreamError, breaks_http};
-use crate::table::Origin;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -11,23 +9,9 @@ use hyper::body::Incoming;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
-
-/// The request's body: what was read of it already, then what comes; never more than `max` bytes.
-pub struct RequestBody {
-    head: VecDeque<Bytes>,
-    rest: Option<Incoming>,
-    left: u64,
-    fault: Arc<OnceLock<RequestBodyError>>,
-    /// The place in memory of what was read already.
-    room: Option<SemaphorePermit<'static>>,
-    /// The client waits for the word to send it, and has not got it.
-    is_held_back: bool,
-}
 
 /// Why a request body can't be sent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,88 +42,6 @@ impl From<hyper::Error> for RequestBodyError {
     }
 }
 
-impl RequestBody {
-    /// `head` was read already and counts towards `max`. `fault` is set when the body fails, since the connection that sends it tells only that
-    /// it failed too.
-    pub fn new(
-        head: VecDeque<Bytes>,
-        rest: Option<Incoming>,
-        max: u64,
-        fault: Arc<OnceLock<RequestBodyError>>,
-    ) -> Self {
-        Self { head, rest, left: max, fault, room: None, is_held_back: false }
-    }
-
-    /// Holds on to `room` as long as the body lives. `is_held_back`: the client sends it only when it is asked for.
-    #[must_use]
-    pub fn holding(mut self, room: Option<SemaphorePermit<'static>>, is_held_back: bool) -> Self {
-        self.room = room;
-        self.is_held_back = is_held_back;
-        self
-    }
-
-    fn fail(&self, error: RequestBodyError) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        // It fails once: the connection does not ask again.
-        let _ = self.fault.set(error);
-        Poll::Ready(Some(Err(error)))
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = RequestBodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        let this = &mut *self;
-        let bytes = loop {
-            if let Some(bytes) = this.head.pop_front() {
-                break bytes;
-            }
-            let Some(rest) = &mut this.rest else { return Poll::Ready(None) };
-            this.is_held_back = false;
-            match ready!(Pin::new(rest).poll_frame(cx)) {
-                None => return Poll::Ready(None),
-                Some(Err(error)) => return this.fail(error.into()),
-                // Trailers of a request are dropped: no provider reads them, and they are a way to smuggle.
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(bytes) => break bytes,
-                    Err(_trailers) => {}
-                },
-            }
-        };
-        match this.left.checked_sub(bytes.len() as u64) {
-            Some(left) => {
-                this.left = left;
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
-            }
-            None => this.fail(RequestBodyError::TooLarge),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.head.is_empty() && self.rest.as_ref().is_none_or(Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let head = self.head.iter().map(|bytes| bytes.len() as u64).sum();
-        match self.rest.as_ref().map(Body::size_hint) {
-            None => SizeHint::with_exact(head),
-            Some(hint) => hint.exact().map_or_else(SizeHint::default, |rest| SizeHint::with_exact(head + rest)),
-        }
-    }
-}
-
-impl Drop for RequestBody {
-    fn drop(&mut self) {
-        if let Some(rest) = self.rest.take().filter(|_| !self.is_held_back) {
-            discard(rest);
-        }
-    }
-}
-
 /// How long, and how much, is read of a request body that nobody wants any more.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 const DISCARD_BYTES: usize = 64 << 20;
@@ -162,59 +64,49 @@ pub fn discard(mut body: Incoming) {
     }));
 }
 
-/// The answer's body, with the connection that brings it. At its end the connection goes back to the pool; dropped before, the connection is
-/// closed, which cancels the upstream.
+/// The answer's body, with the connection that brings it. At its end the connection may serve again; dropped before, the upstream is cancelled.
 pub struct Answer {
-    body: Incoming,
-    connection: Option<Connection>,
-    origin: Origin,
-    pool: Arc<Pool>,
+    source: Source,
     /// Read already, and not yet given on.
-    first: Option<Frame<Bytes>>,
+    held: VecDeque<Frame<Bytes>>,
+    /// Comes behind what is held.
+    broken: Option<UpstreamError>,
 }
 
 impl Answer {
-    pub(super) fn new(body: Incoming, connection: Connection, origin: Origin, pool: Arc<Pool>) -> Self {
-        Self { body, connection: Some(connection), origin, pool, first: None }
+    pub(super) fn new(source: Source) -> Self {
+        Self { source, held: VecDeque::new(), broken: None }
     }
 
     /// Waits until the first piece of the body is there, which stays in the body, or its end, or its failure. Cancel-safe.
     pub async fn wait_for_first(&mut self) -> Result<(), UpstreamError> {
-        if self.first.is_none() && !self.is_end_stream() {
-            self.first = poll_fn(|cx| self.poll_upstream(cx)).await.transpose()?;
+        if self.held.is_empty() && !self.is_end_stream() {
+            self.held.extend(poll_fn(|cx| self.source.poll_frame(cx)).await.transpose()?);
         }
         Ok(())
     }
 
-    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        let body = &mut self.body;
-        let polled = match &mut self.connection {
-            None => return Poll::Ready(None),
-            Some(connection) => ready!(connection.drive(cx, |cx| Pin::new(&mut *body).poll_frame(cx))),
-        };
-        Poll::Ready(match polled {
-            Ok(Some(Ok(frame))) => Some(Ok(frame)),
-            Ok(None) => {
-                self.give_back();
-                None
-            }
-            Ok(Some(Err(error))) => {
-                self.connection = None;
-                Some(Err(error.into()))
-            }
-            Err(Closed) => {
-                self.connection = None;
-                Some(Err(UpstreamError::Reset))
-            }
-        })
+    /// The data that was read already and is still in the body.
+    pub fn held(&self) -> impl Iterator<Item = &Bytes> {
+        self.held.iter().filter_map(Frame::data_ref)
     }
 
-    fn give_back(&mut self) {
-        if let Some(mut connection) = self.connection.take()
-            && connection.is_reusable()
-        {
-            self.pool.put(&self.origin, connection);
+    /// Waits for one more piece of data, which stays in the body. `None`: there is none, or the body failed, which is told behind what is held. It has
+    /// no bound of its own: whoever calls it counts. Cancel-safe.
+    pub async fn read_ahead(&mut self) -> Option<Bytes> {
+        while self.broken.is_none() {
+            match poll_fn(|cx| self.source.poll_frame(cx)).await? {
+                Ok(frame) => {
+                    let data = frame.data_ref().cloned();
+                    self.held.push_back(frame);
+                    if data.is_some() {
+                        return data;
+                    }
+                }
+                Err(error) => self.broken = Some(error),
+            }
         }
+        None
     }
 }
 
@@ -223,26 +115,20 @@ impl Body for Answer {
     type Error = UpstreamError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        match self.first.take() {
-            Some(first) => Poll::Ready(Some(Ok(first))),
-            None => self.poll_upstream(cx),
+        if let Some(frame) = self.held.pop_front() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        match self.broken.take() {
+            Some(error) => Poll::Ready(Some(Err(error))),
+            None => self.source.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.body.is_end_stream()
+        self.held.is_empty() && self.broken.is_none() && self.source.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.first.is_none() { self.body.size_hint() } else { SizeHint::default() }
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        // A body of known length is dropped after its last byte and never polled to its end.
-        if self.body.is_end_stream() {
-            self.give_back();
-        }
+        if self.held.is_empty() { self.source.size_hint() } else { SizeHint::default() }
     }
 }

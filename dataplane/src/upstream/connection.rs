@@ -1,29 +1,36 @@
 //! One HTTP/1.1 connection to an upstream, driven by whoever waits for its answer.
 
-use super::body::RequestBody;
-use super::connector::Stream;
+use super::RequestBody;
 use super::gate::Gate;
+use super::stream::Stream;
 use super::{Failed, UpstreamError};
+use bytes::Bytes;
 use http::{Request, response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often a connection is polled in one turn of its task before other streams of the thread get theirs.
 const MAX_ROUNDS: usize = 32;
+/// How old a connection may be to serve another request, so that changes of DNS are seen.
+const MAX_AGE: Duration = Duration::from_mins(5);
 
 pub(super) struct Connection {
     /// Boxed, since the connection moves with every request, and this is large.
-    io: Box<http1::Connection<Stream, RequestBody>>,
+    io: Box<http1::Connection<TokioIo<Stream>, RequestBody>>,
     sender: http1::SendRequest<RequestBody>,
     gate: Arc<Gate>,
     waker: Waker,
     /// Woken, or not polled yet, since the last poll.
     due: bool,
     closed: bool,
+    opened: Instant,
 }
 
 /// The connection ended before what was waited for.
@@ -31,9 +38,10 @@ pub(super) struct Closed;
 
 impl Connection {
     pub(super) async fn open(stream: Stream) -> Result<Self, UpstreamError> {
-        let (sender, io) = http1::Builder::new().handshake(stream).await?;
+        let (sender, io) = http1::Builder::new().handshake(TokioIo::new(stream)).await?;
         let gate = Arc::new(Gate::default());
-        Ok(Self { io: Box::new(io), sender, waker: Waker::from(Arc::clone(&gate)), gate, due: true, closed: false })
+        let waker = Waker::from(Arc::clone(&gate));
+        Ok(Self { io: Box::new(io), sender, gate, waker, due: true, closed: false, opened: Instant::now() })
     }
 
     /// Sends a request, drives the connection to the answer's head, and gives it on.
@@ -63,6 +71,15 @@ impl Connection {
         }
     }
 
+    /// Gives its stream and what was read of it already: behind a 101, which ended HTTP on it. `None`: it broke meanwhile.
+    pub(super) async fn into_stream(mut self) -> Option<(Stream, Bytes)> {
+        if !self.closed {
+            poll_fn(|cx| self.io.poll_without_shutdown(cx)).await.ok()?;
+        }
+        let http1::Parts { io, read_buf, .. } = self.io.into_parts();
+        Some((io.into_inner(), read_buf))
+    }
+
     /// Runs `step` until it is ready; between two tries the connection is polled, but only when it was woken. `step` gets a waker that does
     /// nothing: all progress comes through the connection.
     pub(super) fn drive<T>(
@@ -78,14 +95,20 @@ impl Connection {
     /// next request, since it shows the upstream's close.
     pub(super) fn is_reusable(&mut self) -> bool {
         !self.closed
+            && self.opened.elapsed() < MAX_AGE
             && Pin::new(&mut self.io).poll(&mut Context::from_waker(&self.waker)).is_pending()
             && self.sender.is_ready()
+    }
+
+    /// Lets go of the task that it served.
+    pub(super) fn forget_task(&self) {
+        self.gate.forget();
     }
 }
 
 /// The parts of a connection that move while something waits for it.
 struct Driver<'a> {
-    io: &'a mut http1::Connection<Stream, RequestBody>,
+    io: &'a mut http1::Connection<TokioIo<Stream>, RequestBody>,
     gate: &'a Gate,
     waker: &'a Waker,
     due: &'a mut bool,

@@ -1,38 +1,34 @@
-//! Opens connections: DNS, TCP with Happy Eyeballs, TLS.
+//! Opens connections: DNS, TCP, TLS.
 
-use super::UpstreamError;
-use super::connection::Connection;
+use super::destinations::{Cidr, Destinations};
+use super::dial::{DialError, Dialer};
+use super::stream::Stream;
+use super::tls::{Trust, Trusts};
+use super::{Target, UpstreamError};
 use crate::table::Origin;
-use futures::future::BoxFuture;
-use http::Uri;
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
-use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore};
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use http::uri::Scheme;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::net::TcpStream;
-use tower_service::Service;
-
-/// A connected upstream, in the clear or with TLS.
-pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
-
-/// How long a connection may take, TLS included.
-const CONNECT: Duration = Duration::from_secs(5);
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 /// Settings of a [`Connector`].
 #[derive(Clone, Debug, Default)]
 pub struct ConnectorOptions {
     /// Host names that go to a fixed address.
     pub overrides: Vec<HostOverride>,
+    /// Destinations that pass, though they are denied or special.
+    pub allow: Vec<Cidr>,
+    /// Destinations that are refused beside the special ones.
+    pub deny: Vec<Cidr>,
 }
 
-/// `HOST=ADDRESS`: connections to the host go to the address, without asking DNS. TLS still checks the host's name.
+/// `HOST=ADDRESS`: connections to the host go to the address, without asking DNS. TLS still checks the host's name. The address is allowed by that,
+/// for this host alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostOverride {
     host: String,
@@ -48,84 +44,72 @@ impl FromStr for HostOverride {
     }
 }
 
+/// What TLS offers to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// HTTP/2 and HTTP/1.1.
+    Both,
+    /// HTTP/1.1 alone, for upgrades.
+    Http1,
+}
+
 /// Opens connections to origins.
 #[derive(Clone)]
 pub struct Connector {
-    inner: HttpsConnector<HttpConnector<Resolver>>,
+    dialer: Arc<Dialer>,
+    trusts: Arc<Trusts>,
 }
 
 impl Connector {
     /// With the system's root certificates. Where there are none, `https` upstreams fail with a certificate error and `http` ones work.
     pub fn new(options: ConnectorOptions) -> Self {
         let overrides = options.overrides.into_iter().map(|o| (o.host, o.address)).collect();
-        let mut http =
-            HttpConnector::new_with_resolver(Resolver { overrides: Arc::new(overrides), system: GaiResolver::new() });
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(CONNECT));
-        http.set_happy_eyeballs_timeout(Some(Duration::from_millis(250)));
-        let tls = ClientConfig::builder().with_native_roots().unwrap_or_else(|error| {
-            tracing::warn!(%error, "no root certificates: https upstreams can't be verified and will be refused");
-            ClientConfig::builder().with_root_certificates(RootCertStore::empty())
-        });
-        let inner = HttpsConnectorBuilder::new()
-            .with_tls_config(tls.with_no_client_auth())
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(http);
-        Self { inner }
+        let destinations = Destinations { allow: options.allow, deny: options.deny };
+        Self { dialer: Arc::new(Dialer { overrides, destinations }), trusts: Arc::new(Trusts::new()) }
     }
 
-    pub(super) async fn connect(&self, origin: &Origin) -> Result<Connection, UpstreamError> {
-        let failed = |message: String| UpstreamError::Connect { origin: origin.clone(), message };
-        let uri = Uri::builder()
-            .scheme(origin.scheme.clone())
-            .authority(origin.authority.clone())
-            .path_and_query("/")
-            .build()
-            .map_err(|error| failed(error.to_string()))?;
-        let mut inner = self.inner.clone();
-        match tokio::time::timeout(CONNECT, inner.call(uri)).await {
-            Ok(Ok(stream)) => Connection::open(stream).await,
-            Ok(Err(error)) => Err(failed(causes(error.as_ref()))),
-            Err(_) => Err(failed(format!("not connected within {} s", CONNECT.as_secs()))),
+    /// Whose certificates the target's are checked by.
+    pub(super) fn trust(&self, target: &Target) -> Result<Trust, UpstreamError> {
+        self.trusts.of(target.ca.as_ref()).map_err(|error| failed(&target.origin, error.to_string()))
+    }
+
+    /// Within the target's connect time. Cancel-safe: dropping it closes the connection.
+    pub(super) async fn connect(&self, target: &Target, trust: &Trust, offer: Offer) -> Result<Stream, UpstreamError> {
+        let config = match offer {
+            Offer::Both => &trust.both,
+            Offer::Http1 => &trust.h1,
+        };
+        within(target, self.open(&target.origin, config)).await
+    }
+
+    async fn open(&self, origin: &Origin, config: &Arc<ClientConfig>) -> Result<Stream, UpstreamError> {
+        let secure = origin.scheme == Scheme::HTTPS;
+        let port = origin.authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        // An address of IPv6 stands in brackets in a URL alone.
+        let host = origin.authority.host().trim_start_matches('[').trim_end_matches(']');
+        let tcp = self.dialer.connect(host, port).await.map_err(|error| match error {
+            DialError::Refused { address, class } => UpstreamError::Refused { address, class },
+            other => failed(origin, other.to_string()),
+        })?;
+        if !secure {
+            return Ok(Stream::Plain(tcp));
         }
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| failed(origin, error.to_string()))?;
+        let tls = TlsConnector::from(Arc::clone(config)).connect(name, tcp).await;
+        tls.map(|tls| Stream::Tls(Box::new(tls))).map_err(|error| failed(origin, format!("TLS: {error}")))
     }
 }
 
-/// An error with its causes: the outermost alone says little.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
+fn failed(origin: &Origin, message: String) -> UpstreamError {
+    UpstreamError::Connect { origin: origin.clone(), message }
 }
 
-#[derive(Clone)]
-struct Resolver {
-    overrides: Arc<HashMap<String, IpAddr>>,
-    system: GaiResolver,
-}
-
-impl Service<Name> for Resolver {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = std::io::Error;
-    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.system.poll_ready(cx)
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        if let Some(address) = self.overrides.get(&name.as_str().to_ascii_lowercase()) {
-            let found = vec![SocketAddr::new(*address, 0)];
-            return Box::pin(async move { Ok(found.into_iter()) });
-        }
-        let found = self.system.call(name);
-        Box::pin(async move { Ok(found.await?.collect::<Vec<_>>().into_iter()) })
-    }
+/// Bounds what leads to a connection by the target's connect time.
+pub(super) async fn within<T>(
+    target: &Target,
+    connecting: impl Future<Output = Result<T, UpstreamError>>,
+) -> Result<T, UpstreamError> {
+    let Some(limit): Option<Duration> = target.connect else { return connecting.await };
+    let late = |_| failed(&target.origin, format!("not connected within {limit:?}"));
+    timeout(limit, connecting).await.unwrap_or_else(|elapsed| Err(late(elapsed)))
 }

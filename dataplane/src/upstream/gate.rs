@@ -1,8 +1,7 @@
 //! The waker of an upstream connection that is polled by hand.
 
-use futures::task::AtomicWaker;
+use super::sync::{AtomicU8, AtomicWaker, Ordering};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Wake, Waker};
 
 /// A wake goes to the task, and is noted.
@@ -42,6 +41,11 @@ impl Gate {
     /// Wakes go to the task again. True: one came while muted.
     pub(super) fn unmute(&self) -> bool {
         self.state.swap(IDLE, Ordering::AcqRel) == HIT
+    }
+
+    /// Lets go of the task, when its answer is over: a connection in the pool must not keep the memory of the task that it served last.
+    pub(super) fn forget(&self) {
+        self.task.take();
     }
 }
 

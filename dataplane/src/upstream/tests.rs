@@ -1,5 +1,5 @@
 mod gate;
-mod request_body;
+mod upload;
 
 use super::HostOverride;
 use crate::reason::Reason;

@@ -41,12 +41,10 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     /// Answers the request.
     pub(super) fn answer(&self) -> Reply {
-        let family = Family::of(self.path, self.headers);
-        let key = family.credential(self.headers);
-        let known = |key: &str| self.config.keys.is_empty() || self.config.keys.iter().any(|known| known == key);
-        if !key.is_some_and(known) {
-            return family.unauthorized(self, key.is_none());
+        if let Some(refusal) = self.refusal() {
+            return refusal;
         }
+        let family = Family::of(self.path, self.headers);
         let answer = match (self.method.as_str(), self.path) {
             ("POST", "/v1/chat/completions") => chat::answer(self),
             ("POST", "/v1/audio/speech") => speech::answer(self),
@@ -56,6 +54,14 @@ impl Call<'_> {
             _ => Err(self.no_such_path(family)),
         };
         answer.unwrap_or_else(|problem| family.error(self, &problem))
+    }
+
+    /// The answer to a request without a key that is known.
+    pub(super) fn refusal(&self) -> Option<Reply> {
+        let family = Family::of(self.path, self.headers);
+        let key = family.credential(self.headers);
+        let known = |key: &str| self.config.keys.is_empty() || self.config.keys.iter().any(|known| known == key);
+        (!key.is_some_and(known)).then(|| family.unauthorized(self, key.is_none()))
     }
 
     fn no_such_path(&self, family: Family) -> Problem {

@@ -19,6 +19,7 @@ mod family;
 mod messages;
 mod models;
 mod plan;
+mod realtime;
 pub mod record;
 mod reply;
 pub mod script;

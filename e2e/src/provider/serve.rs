@@ -8,15 +8,17 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use serde_json::Value;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::call::Call;
 use super::record::{Exchange, Log, Received, body_text, header_list, protocol};
 use super::reply::{Reply, set};
 use super::server::Config;
 use super::wire::Control;
-use super::{azure, body::ScriptBody, control, script};
+use super::{azure, body::ScriptBody, control, realtime, script};
 
 /// Largest request body, in bytes; more is 413.
 pub const MAX_BODY: usize = 64 << 20;
@@ -26,6 +28,8 @@ pub const MAX_BODY: usize = 64 << 20;
 pub(super) struct State {
     pub(super) config: Config,
     pub(super) log: Arc<Log>,
+    /// Cancelled when WebSockets must end.
+    pub(super) sessions: CancellationToken,
 }
 
 /// Answers one request. Whether it is recorded depends on its path: `/_fake/` looks at the log and is not in it.
@@ -35,9 +39,11 @@ pub(super) async fn handle(
     request: Request<Incoming>,
 ) -> Result<Response<ScriptBody>, Infallible> {
     let http2 = request.version() == Version::HTTP_2;
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let (reply, exchange) = if parts.uri.path().starts_with("/_fake/") {
         (control::answer(&state, &parts).await, None)
+    } else if realtime::is_asked_for(&parts) {
+        switch(&state, &mut parts, &connection)
     } else {
         let (reply, exchange) = answer(&state, &parts, body).await;
         (reply, Some(exchange))
@@ -54,6 +60,29 @@ pub(super) async fn handle(
     *response.status_mut() = reply.status;
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+/// Answers a request for a WebSocket.
+fn switch(state: &Arc<State>, parts: &mut Parts, connection: &Arc<Control>) -> (Reply, Option<Exchange>) {
+    let (n, started_ms) = (state.log.number(), state.log.now_ms());
+    let upgrade = parts.extensions.remove::<OnUpgrade>();
+    let model = realtime::model(parts).unwrap_or_default().to_owned();
+    let exchange =
+        state.log.begin(Received { model: Some(model.clone()), ..received(parts, n, started_ms, b"", None) });
+    let call = Call {
+        n,
+        config: &state.config,
+        method: &parts.method,
+        path: parts.uri.path(),
+        headers: &parts.headers,
+        body: b"",
+        json: None,
+        unix: started_ms / 1000,
+    };
+    match (call.refusal(), upgrade) {
+        (None, Some(upgrade)) => realtime::answer(state, &call, &model, upgrade, exchange, Arc::clone(connection)),
+        (refusal, _) => (refusal.unwrap_or_else(|| call.answer()), Some(exchange)),
+    }
 }
 
 async fn answer(state: &State, parts: &Parts, body: Incoming) -> (Reply, Exchange) {

@@ -81,7 +81,7 @@ impl Provider {
     pub async fn start(config: Config) -> io::Result<Self> {
         let listener = TcpListener::bind(config.listen).await?;
         let addr = listener.local_addr()?;
-        let state = Arc::new(State { config, log: Arc::new(Log::new()) });
+        let state = Arc::new(State { config, log: Arc::new(Log::new()), sessions: CancellationToken::new() });
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(accept(listener, state.clone(), shutdown.clone()));
         Ok(Self { addr, state, shutdown, task })
@@ -133,6 +133,7 @@ impl Provider {
 impl Drop for Provider {
     fn drop(&mut self) {
         self.task.abort();
+        self.state.sessions.cancel();
     }
 }
 
@@ -176,7 +177,7 @@ async fn connection(tcp: TcpStream, state: Arc<State>, shutdown: CancellationTok
     // hyper's own timers would move a paused clock on while nothing happens.
     builder.http1().header_read_timeout(None);
     builder.http2().max_concurrent_streams(H2_STREAMS);
-    let mut served = pin!(builder.serve_connection(io, service));
+    let mut served = pin!(builder.serve_connection_with_upgrades(io, service));
     let mut draining = false;
     loop {
         tokio::select! {

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use relay_e2e::provider::script::sha256;
 use relay_snapshot::{
-    Backend, Credential, KeyDigest, Match, ModelPattern, ObjectId, PathRule, Policy, Provider, RateLimit, Route,
-    SecretText, Snapshot, Tenant, Timeouts,
+    Backend, Credential, KeyDigest, Match, ModelPattern, ObjectId, PathRule, Policy, Provider, RateLimit, Retries,
+    Route, SecretText, Snapshot, Tenant, Timeouts,
 };
 
 /// The key of [`tenant`] `a`.
@@ -47,7 +47,7 @@ pub(crate) fn backend(provider: Provider, addr: SocketAddr) -> Backend {
     }
 }
 
-/// A route of tenant `a` by path prefix, with bounds that no test reaches.
+/// A route of tenant `a` by path prefix, with bounds that no test reaches, and one attempt for each request.
 pub(crate) fn route(name: &str, prefix: &str, backends: Vec<Backend>) -> Route {
     Route {
         id: ObjectId::new("team", name),
@@ -57,9 +57,14 @@ pub(crate) fn route(name: &str, prefix: &str, backends: Vec<Backend>) -> Route {
         backends,
         timeouts: Timeouts { first_byte_ms: 0, idle_ms: 0, ..Default::default() },
         body_max: 10 << 20,
-        policy: Policy::default(),
+        policy: Policy { retries: retrying(0), ..Policy::default() },
         ready: true,
     }
+}
+
+/// So many further attempts, by default for the statuses that are retried by default.
+pub(crate) fn retrying(attempts: u32) -> Retries {
+    Retries { attempts, ..Retries::default() }
 }
 
 /// A match by path and models, a star at the end for a prefix.

@@ -215,6 +215,49 @@ async fn done_counts_without_its_blank_line() {
 }
 
 #[tokio::test]
+async fn a_clone_that_never_says_done_is_complete_where_its_framing_is() {
+    use relay_snapshot::Provider::Custom;
+    let stop = format!("{EVENT}data: {{\"choices\":[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"stop\"}}]}}\n\n");
+    let (answer, house) = through(CHAT, Custom, &stop, "0\r\n\r\n").await;
+    assert_eq!((answer.text(), answer.end), (stop.as_str(), End::Clean));
+    house.ended(200, "Complete", None).await;
+    let (answer, house) = through(CHAT, Custom, &stop, "").await;
+    is_chat_failure(&answer, "upstream_reset");
+    house.ended(200, "UpstreamError", Some("upstream_reset")).await;
+}
+
+#[tokio::test]
+async fn responses_and_gemini_end_in_their_own_words() {
+    use relay_snapshot::Provider::{Gemini, OpenAI};
+    let (responses, gemini) = ("/v1/responses", "/v1beta/models/m:streamGenerateContent");
+    let event = "event: response.in_progress\ndata: {\"type\":\"response.in_progress\",\"sequence_number\":4}\n\n";
+    let done = "event: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":5}\n\n";
+    let (answer, house) = through(responses, OpenAI, &format!("{event}{done}"), "").await;
+    assert_eq!((answer.text(), answer.end), (format!("{event}{done}").as_str(), End::Clean));
+    house.ended(200, "Complete", None).await;
+    let (answer, house) = through(responses, OpenAI, event, "0\r\n\r\n").await;
+    let (name, last) = answer.last_event();
+    assert_eq!(
+        (name, &last["sequence_number"], &last["code"]),
+        (Some("error"), &5.into(), &"upstream_protocol".into())
+    );
+    assert_eq!((&last["error"]["code"], answer.end), (&"upstream_protocol".into(), End::Clean));
+    house.ended(200, "UpstreamError", Some("upstream_protocol")).await;
+
+    let (text, stop) =
+        ("data: {\"candidates\":[{}]}\r\n\r\n", "data: {\"candidates\":[{\"finishReason\":\"STOP\"}]}\r\n\r\n");
+    let (answer, house) = through(gemini, Gemini, &format!("{text}{stop}"), "0\r\n\r\n").await;
+    assert_eq!((answer.text(), answer.end), (format!("{text}{stop}").as_str(), End::Clean));
+    house.ended(200, "Complete", None).await;
+    let (answer, house) = through(gemini, Gemini, text, "").await;
+    let failure = answer.text().strip_prefix(text).and_then(|rest| rest.strip_prefix("data: ")).expect("an event");
+    let failure: serde_json::Value =
+        serde_json::from_str(failure.strip_suffix("\r\n\r\n").expect("CRLF")).expect("JSON");
+    assert_eq!((&failure["error"]["status"], answer.end), (&"UNAVAILABLE".into(), End::Clean));
+    house.ended(200, "UpstreamError", Some("upstream_reset")).await;
+}
+
+#[tokio::test]
 async fn words_of_the_end_inside_a_text_are_no_end() {
     use relay_snapshot::Provider::OpenAI;
     let sse = "data: {\"choices\":[{\"delta\":{\"content\":\"data: [DONE] \\n data: {\\\"error\\\"\"}}]}\n\n";

@@ -17,27 +17,27 @@ use crate::config::{CREDENTIAL, KEY};
 use crate::house::{CHAT, House, MESSAGES, SPEECH, chat, message, speech, wait_for};
 use crate::raw::LIMIT;
 
-struct H2 {
+pub(crate) struct H2 {
     sender: SendRequest<Full<Bytes>>,
     connection: JoinHandle<Result<(), hyper::Error>>,
 }
 
-async fn connect(addr: SocketAddr) -> H2 {
+pub(crate) async fn connect(addr: SocketAddr) -> H2 {
     let tcp = TcpStream::connect(addr).await.expect("connects");
     let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(tcp)).await.expect("speaks h2c");
     H2 { sender, connection: tokio::spawn(connection) }
 }
 
 /// What came of an answer.
-struct Got {
+pub(crate) struct Got {
     status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
-    whole: bool,
+    pub(crate) whole: bool,
 }
 
 impl H2 {
-    async fn open(&mut self, path: &str, body: &str) -> http::Response<Incoming> {
+    pub(crate) async fn open(&mut self, path: &str, body: &str) -> http::Response<Incoming> {
         let request = Request::builder()
             .method(Method::POST)
             .uri(format!("http://relay.example{path}"))
@@ -50,7 +50,7 @@ impl H2 {
         timeout(LIMIT, self.sender.send_request(request)).await.expect("in time").expect("a head")
     }
 
-    async fn post(&mut self, path: &str, body: &str) -> Got {
+    pub(crate) async fn post(&mut self, path: &str, body: &str) -> Got {
         let (head, mut body) = self.open(path, body).await.into_parts();
         let mut got = Got { status: head.status, headers: head.headers, body: Vec::new(), whole: true };
         while let Some(frame) = timeout(LIMIT, body.frame()).await.expect("in time") {

@@ -39,12 +39,23 @@ impl House {
 
     /// Serves this configuration to clients with these bounds.
     pub(crate) async fn with(snapshot: &Snapshot, options: Options) -> Self {
+        // The providers of these tests listen on this machine.
+        let loopback = vec!["127.0.0.0/8".parse().expect("a range")];
+        Self::started(snapshot, ConnectorOptions { allow: loopback, ..ConnectorOptions::default() }, options).await
+    }
+
+    /// Serves this configuration, and connects to upstreams so.
+    pub(crate) async fn connecting(snapshot: &Snapshot, connector: ConnectorOptions) -> Self {
+        Self::started(snapshot, connector, Options::default()).await
+    }
+
+    async fn started(snapshot: &Snapshot, connector: ConnectorOptions, options: Options) -> Self {
         let serving = Arc::new(Serving::default());
         serving.swap(Table::new(snapshot, "aaaaaaaaaaaa"), 1);
         let proxy = Arc::new(Proxy {
             serving,
             limiter: Arc::new(Limiter::memory()),
-            upstreams: Arc::new(Upstreams::new(Connector::new(ConnectorOptions::default()))),
+            upstreams: Arc::new(Upstreams::new(Connector::new(connector))),
             metrics: Arc::new(Metrics::new().expect("names differ")),
             drain: Drain::default(),
         });
@@ -117,6 +128,14 @@ impl House {
     pub(crate) async fn ended(&self, code: u16, end: &str, reason: Option<&str>) {
         assert_eq!(self.ends(1).await, [format!("{code} {end}")]);
         assert_eq!(self.reasons(), reason.map(|reason| vec![reason.to_owned()]).unwrap_or_default());
+    }
+
+    /// Why requests were sent once more, in order.
+    pub(crate) fn retries(&self) -> Vec<String> {
+        self.samples("relay_retries_total")
+            .into_iter()
+            .flat_map(|(labels, value)| vec![labels["reason"].clone(); usize::try_from(value).expect("few")])
+            .collect()
     }
 
     /// The reasons of all errors.

@@ -3,6 +3,7 @@
 use crate::config::{self, CREDENTIAL, KEY, backend, key_of, route, tenant};
 use crate::house::{CHAT, House, MESSAGES, chat, message, provider};
 use crate::raw::{Answer, Client};
+use relay_snapshot::KeyDigest;
 
 const JSON: &str = "content-type: application/json\r\nanthropic-version: 2023-06-01\r\n";
 
@@ -118,6 +119,24 @@ async fn a_suspended_tenant_is_403() {
     assert!(provider.requests().is_empty());
     assert_eq!(house.ends(2).await, vec!["403 Refused"; 2]);
     assert_eq!(house.samples("relay_requests_total")[0].0["tenant"], "team/a");
+}
+
+#[tokio::test]
+async fn a_key_past_its_end_is_401_and_the_tenants_other_keys_serve_on() {
+    let provider = provider().await;
+    let mut snapshot = config::simple(provider.addr());
+    // Years 2001 and 2286.
+    snapshot.tenants[0].keys[0].not_after = Some(1_000_000_000);
+    let next = KeyDigest { name: "next".into(), not_after: Some(10_000_000_000), ..tenant("next").keys.remove(0) };
+    snapshot.tenants[0].keys.push(next);
+    let house = House::new(&snapshot).await;
+    is_refused(&house.chat("fake-ok").await, 401, "key_expired", "invalid_request_error");
+    is_refused(&house.message("fake-ok").await, 401, "key_expired", "authentication_error");
+    assert!(provider.requests().is_empty());
+    assert_eq!(house.ends(2).await, vec!["401 Refused"; 2]);
+    assert_eq!(house.samples("relay_requests_total")[0].0["tenant"], "team/a");
+    let answer = with_headers(&house, CHAT, &format!("x-api-key: {}\r\n", key_of("next"))).await;
+    assert_eq!(answer.status, 200);
 }
 
 #[tokio::test]

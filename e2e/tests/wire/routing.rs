@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use relay_e2e::provider::{Provider as Fake, script};
-use relay_snapshot::{PathRule, Provider, Route, Timeouts};
+use relay_snapshot::{HeaderRule, PathRule, Provider, Route, Timeouts};
 
 use crate::config::{self, KEY, backend, matching, route};
 use crate::house::{CHAT, House, chat, headers, named};
@@ -232,4 +232,17 @@ async fn methods_that_no_route_can_name_are_refused() {
         assert_eq!((answer.status, answer.header("x-relay-error")), (400, Some("bad_request")), "{method}");
     }
     assert!(fakes["any"].requests().is_empty(), "TRACE would have shown the provider's key");
+}
+
+#[tokio::test]
+async fn headers_choose_among_routes_of_one_path() {
+    let (mut gold, fake) = to_own("gold", prefix("/v1"), &[]).await;
+    gold.created = 5;
+    gold.matches[0].headers = vec![HeaderRule { name: "x-tier".into(), value: "gold".into() }];
+    let (house, _fakes) = house_of(vec![(gold, fake), to_own("any", prefix("/v1"), &[]).await]).await;
+    for (line, name) in [("X-Tier: gold\r\n", "gold"), ("x-tier: Gold\r\n", "any"), ("", "any")] {
+        let headers = format!("{}{line}", headers(KEY));
+        let client = Client::request(house.addr, "POST", "/v1/models", &headers, b"{}").await;
+        assert_eq!(by(&client.answer().await), Some(name), "{line}");
+    }
 }

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
-/// An upstream that answers every request with the same bytes.
+/// An upstream that answers with given bytes.
 pub(crate) struct Stub {
     pub(crate) addr: SocketAddr,
     seen: watch::Receiver<Vec<String>>,
@@ -28,15 +28,20 @@ pub(crate) enum Then {
 
 impl Stub {
     pub(crate) async fn answering(answer: impl Into<Vec<u8>>, then: Then) -> Self {
+        Self::in_turn([answer], then).await
+    }
+
+    /// An upstream that answers its first request with the first of these bytes, and so on; all behind them as the last.
+    pub(crate) async fn in_turn<A: Into<Vec<u8>>>(answers: impl IntoIterator<Item = A>, then: Then) -> Self {
         let (listener, addr) = listen().await;
-        let answer: Arc<[u8]> = answer.into().into();
+        let answers: Arc<[Vec<u8>]> = answers.into_iter().map(Into::into).collect();
         let (sender, seen) = watch::channel(Vec::new());
         let sender = Arc::new(sender);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((tcp, _)) = listener.accept().await {
-                connections.spawn(serve(tcp, Arc::clone(&answer), then, Arc::clone(&sender)));
+                connections.spawn(serve(tcp, Arc::clone(&answers), then, Arc::clone(&sender)));
             }
         });
         Self { addr, seen, _tasks: tasks }
@@ -54,12 +59,16 @@ async fn listen() -> (TcpListener, SocketAddr) {
     (listener, addr)
 }
 
-async fn serve(mut tcp: TcpStream, answer: Arc<[u8]>, then: Then, seen: Arc<watch::Sender<Vec<String>>>) {
+async fn serve(mut tcp: TcpStream, answers: Arc<[Vec<u8>]>, then: Then, seen: Arc<watch::Sender<Vec<String>>>) {
     let mut bytes = Vec::new();
     loop {
         let Some(request) = request(&mut tcp, &mut bytes).await else { return };
-        seen.send_modify(|seen| seen.push(request));
-        if tcp.write_all(&answer).await.is_err() || then == Then::Close {
+        let mut number = 0;
+        seen.send_modify(|seen| {
+            number = seen.len();
+            seen.push(request);
+        });
+        if tcp.write_all(&answers[number.min(answers.len() - 1)]).await.is_err() || then == Then::Close {
             return;
         }
     }

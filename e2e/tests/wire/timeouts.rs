@@ -93,3 +93,22 @@ async fn no_bound_is_no_bound() {
     assert_eq!(answer.chat(), (script::text(16), "[DONE]".to_owned()));
     house.ended(200, "Complete", None).await;
 }
+
+#[tokio::test]
+async fn a_stream_that_goes_on_too_long_ends_with_an_error_event() {
+    let provider = provider().await;
+    let mut snapshot = config::timed(provider.addr(), 0, 0);
+    for route in &mut snapshot.routes {
+        route.timeouts.total_ms = 300;
+    }
+    let house = House::new(&snapshot).await;
+    let answer = house.chat("fake-tokens-1000000-gap-10ms").await;
+    assert_eq!((answer.status, answer.end), (200, End::Clean));
+    assert_eq!(answer.last_event().1["error"]["code"], "total_timeout");
+    let answer = house.post(SPEECH, &speech("fake-bytes-64m-gap-10ms")).await;
+    assert!(answer.status == 200 && answer.end != End::Clean);
+    let requests = wait_for(&provider, |requests| requests.iter().all(|one| one.outcome.ended.is_some())).await;
+    assert!(requests.iter().all(|one| one.outcome.ended == Some(Ended::ClientGone)));
+    assert_eq!(house.ends(2).await, vec!["200 TotalTimeout"; 2]);
+    assert_eq!(house.reasons(), vec!["total_timeout"; 2]);
+}

@@ -5,6 +5,7 @@ use relay_e2e::provider::{Provider, script};
 use crate::config::{self, CREDENTIAL};
 use crate::house::{CHAT, House, MESSAGES, SPEECH, chat, headers, message, not_streamed, provider, speech};
 use crate::raw::{Answer, Client, End};
+use crate::stub::{Stub, Then};
 
 /// The same request to a provider and, through a relay, to another that is as young: their answers are equal, when both began within one second,
 /// which stands in the answers.
@@ -162,4 +163,42 @@ async fn audio_leaves_as_it_comes() {
     let three = script::audio(0, 3000);
     client.read_until(|bytes| bytes.windows(1000).any(|part| part == &three[2000..])).await;
     assert_eq!(provider.live(), 1);
+}
+
+/// What an upstream says, as the client reads it.
+async fn through(answer: impl Into<Vec<u8>>) -> Answer {
+    let stub = Stub::answering(answer, Then::Stay).await;
+    let backend = config::backend(relay_snapshot::Provider::OpenAI, stub.addr);
+    let house = House::new(&config::snapshot(vec![config::route("r", "/", vec![backend])])).await;
+    let answer = house.chat("m").await;
+    house.ended(200, "Complete", None).await;
+    answer
+}
+
+const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+const DONE: &str = "e\r\ndata: [DONE]\n\n\r\n";
+
+#[tokio::test]
+async fn early_hints_are_no_answer() {
+    let hints = "HTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n";
+    let answer = through(format!("{hints}{hints}{STREAM}{DONE}0\r\n\r\n")).await;
+    assert_eq!((answer.text(), answer.end, answer.header("link")), ("data: [DONE]\n\n", End::Clean, None));
+}
+
+#[tokio::test]
+async fn trailers_are_dropped() {
+    let answer = through(format!("{STREAM}{DONE}0\r\nx-checksum: 1\r\n\r\n")).await;
+    assert_eq!((answer.text(), answer.end, answer.header("x-checksum")), ("data: [DONE]\n\n", End::Clean, None));
+}
+
+#[tokio::test]
+async fn data_of_many_lines_and_events_without_data_pass_unchanged() {
+    let sse = "\u{FEFF}: c\nretry: 10\n\nevent: a\n\ndata: 1\ndata:2\ndata\n\nid\r\n\r\ndata: 3\r\rdata: [DONE]\n\n";
+    // The last chunk of a whole stream, and every byte in a chunk of its own.
+    let whole = format!("{:x}\r\n{sse}\r\n", sse.len()).into_bytes();
+    let bytewise = sse.bytes().flat_map(|byte| [b'1', b'\r', b'\n', byte, b'\r', b'\n']).collect();
+    for chunks in [whole, bytewise] {
+        let answer = through([STREAM.as_bytes(), &chunks, b"0\r\n\r\n"].concat()).await;
+        assert_eq!((answer.text(), answer.end), (sse, End::Clean));
+    }
 }

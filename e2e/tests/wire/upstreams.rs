@@ -19,7 +19,9 @@ async fn nobody() -> SocketAddr {
 
 async fn house_of(addrs: &[SocketAddr]) -> House {
     let backends = addrs.iter().map(|addr| backend(Provider::OpenAI, *addr)).collect();
-    House::new(&config::snapshot(vec![route("r", "/", backends)])).await
+    let mut route = route("r", "/", backends);
+    route.policy.retries = config::retrying(2);
+    House::new(&config::snapshot(vec![route])).await
 }
 
 #[tokio::test]
@@ -56,6 +58,7 @@ async fn the_body_is_whole_on_the_backend_that_takes_it() {
     )]);
     // The model is looked for, so that a part of the body was read before any backend is tried.
     snapshot.routes[0].matches[0].models = vec![relay_snapshot::ModelPattern::Prefix("fake-".into())];
+    snapshot.routes[0].policy.retries = config::retrying(1);
     let house = House::new(&snapshot).await;
     let body = format!(
         r#"{{"model":"fake-ok","stream":true,"messages":[{{"role":"user","content":"{}"}}]}}"#,

@@ -1,36 +1,54 @@
 //! Backends: from what users write to where a request goes.
 
 use crate::lexical::{has_length, is_label, is_token};
-use crate::problem::{Problem, ensure};
-use crate::secrets;
+use crate::problem::{Problem, ensure, ensure_length};
+use crate::{headers, secrets};
 use relay_crds as crds;
 use relay_crds::rules;
-use relay_snapshot::{Backend, Credential, Provider};
+use relay_snapshot::{Backend, Credential, ModelRewrite, Provider};
 use std::net::Ipv6Addr;
 
-/// Headers that frame or route a message; the list of [`rules::CREDENTIAL_HEADER_NAME`].
-const FRAMING_HEADERS: [&str; 12] = [
-    "host",
-    "connection",
-    "content-length",
-    "transfer-encoding",
-    "te",
-    "trailer",
-    "upgrade",
-    "keep-alive",
-    "proxy-connection",
-    "expect",
-    "content-type",
-    "accept-encoding",
-];
-
-/// Parses the backend in field `at`. The credential's secret is still to be put in.
+/// Parses the backend in field `at`. What its Secrets hold is still to be put in.
 pub(crate) fn parse(at: &str, raw: &crds::Backend) -> Result<Backend, Problem> {
     ensure(is_label(&raw.name), at, ".name", NAME_FORM)?;
-    Ok(Backend {
+    let mut backend = Backend {
         credential: credential(at, raw)?,
         ..Backend::new(raw.name.clone(), provider(raw.provider), url(at, raw)?)
-    })
+    };
+    backend.model = model(&format!("{at}.model"), raw.model.as_ref())?;
+    if let Some(raw) = &raw.headers {
+        headers::rewrite(&format!("{at}.headers"), raw, &mut backend)?;
+    }
+    backend.weight = raw.weight.unwrap_or(1);
+    ensure(backend.weight <= 1_000_000, at, ".weight", "must be 0 to 1000000")?;
+    backend.priority = raw.priority.unwrap_or(0);
+    ensure(backend.priority <= 15, at, ".priority", "must be 0 to 15")?;
+    if let Some(tls) = &raw.tls {
+        ensure(backend.url.starts_with("https://"), at, ".tls", rules::TLS_PLAINTEXT.1)?;
+        secrets::parse_reference(&format!("{at}.tls.caRef"), &tls.ca_ref.to_secret_key())?;
+    }
+    Ok(backend)
+}
+
+fn model(at: &str, raw: Option<&crds::ModelRewrite>) -> Result<ModelRewrite, Problem> {
+    let Some(raw) = raw else { return Ok(ModelRewrite::None) };
+    let name = |field: &str, name: &str| ensure(has_length(name, 1, 256), field, "", "must have 1 to 256 characters");
+    match (&raw.name, &raw.map) {
+        (Some(to), None) => {
+            name(&format!("{at}.name"), to)?;
+            Ok(ModelRewrite::To(to.clone()))
+        }
+        (None, Some(map)) => {
+            ensure_length(map.len(), 1, 64, &format!("{at}.map"))?;
+            for (from, to) in map {
+                let fine = has_length(from, 1, 256) && !from.contains('*');
+                ensure(fine, at, ".map", rules::MODEL_MAP_KEY)?;
+                name(&format!("{at}.map"), to)?;
+            }
+            Ok(ModelRewrite::Map(map.clone()))
+        }
+        _ => Err(Problem::invalid(at, rules::MODEL_ONE_OF.1)),
+    }
 }
 
 /// What names of backends and keys look like.
@@ -43,7 +61,10 @@ pub(crate) const fn provider(raw: crds::Provider) -> Provider {
         crds::Provider::OpenAI => Provider::OpenAI,
         crds::Provider::Anthropic => Provider::Anthropic,
         crds::Provider::SiliconFlow => Provider::SiliconFlow,
+        crds::Provider::AzureOpenAI => Provider::AzureOpenAI,
         crds::Provider::AzureSpeech => Provider::AzureSpeech,
+        crds::Provider::Gemini => Provider::Gemini,
+        crds::Provider::ElevenLabs => Provider::ElevenLabs,
         crds::Provider::Custom => Provider::Custom,
     }
 }
@@ -54,7 +75,9 @@ const fn default_url(provider: crds::Provider) -> Option<&'static str> {
         crds::Provider::OpenAI => Some("https://api.openai.com"),
         crds::Provider::Anthropic => Some("https://api.anthropic.com"),
         crds::Provider::SiliconFlow => Some("https://api.siliconflow.cn"),
-        crds::Provider::AzureSpeech | crds::Provider::Custom => None,
+        crds::Provider::Gemini => Some("https://generativelanguage.googleapis.com"),
+        crds::Provider::ElevenLabs => Some("https://api.elevenlabs.io"),
+        crds::Provider::AzureOpenAI | crds::Provider::AzureSpeech | crds::Provider::Custom => None,
     }
 }
 
@@ -63,7 +86,10 @@ const fn default_header(provider: crds::Provider) -> Option<(&'static str, Optio
     match provider {
         crds::Provider::OpenAI | crds::Provider::SiliconFlow => Some(("authorization", Some("Bearer"))),
         crds::Provider::Anthropic => Some(("x-api-key", None)),
+        crds::Provider::AzureOpenAI => Some(("api-key", None)),
         crds::Provider::AzureSpeech => Some(("ocp-apim-subscription-key", None)),
+        crds::Provider::Gemini => Some(("x-goog-api-key", None)),
+        crds::Provider::ElevenLabs => Some(("xi-api-key", None)),
         crds::Provider::Custom => None,
     }
 }
@@ -124,7 +150,7 @@ fn credential(at: &str, raw: &crds::Backend) -> Result<Option<Credential>, Probl
         (None, None) => return Err(Problem::invalid(format!("{at}.header"), rules::CREDENTIAL_HEADER.1)),
     };
     ensure(is_token(&header, 128), &at, ".header", &format!("{form}, 1 to 128 of them, such as x-api-key"))?;
-    ensure(!FRAMING_HEADERS.contains(&header.as_str()), &at, ".header", rules::CREDENTIAL_HEADER_NAME.1)?;
+    ensure(!headers::FRAMING.contains(&header.as_str()), &at, ".header", rules::CREDENTIAL_HEADER_NAME.1)?;
     let scheme = match (&credential.scheme, default) {
         (Some(scheme), _) => Some(scheme.clone()),
         // The provider's scheme belongs to the provider's header: in another one, Bearer would be part of the key.

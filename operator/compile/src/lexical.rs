@@ -34,6 +34,11 @@ pub(crate) fn is_token(text: &str, max: usize) -> bool {
     (1..=max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
+/// A header's name as routes may write it: letters, digits, `-` and `_`, 1 to 128 of them.
+pub(crate) fn is_header_name(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
 /// The key of a label: `name` or `dns.subdomain/name`.
 pub(crate) fn is_label_key(text: &str) -> bool {
     match text.split_once('/') {

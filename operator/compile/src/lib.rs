@@ -13,10 +13,14 @@
 //! messages, for the standalone mode and for objects that are older than a rule.
 
 mod backend;
+mod certificates;
 mod consent;
+mod handling;
+mod headers;
 mod identity;
 mod keys;
 mod lexical;
+mod matches;
 mod problem;
 mod route;
 mod secrets;
@@ -24,12 +28,14 @@ mod selector;
 mod tenant;
 mod verdict;
 
+pub use certificates::CA_MAX_BYTES;
 pub use problem::Problem;
 pub use secrets::{KEY_MAX_BYTES, referenced_secrets};
+pub use tenant::key_status;
 pub use verdict::{Kind, ObjectKey, Summary, Verdict};
 
 use consent::NamespaceLabels;
-use relay_crds::{KeyStatus, RelayRoute, RelayTenant};
+use relay_crds::{RelayRoute, RelayTenant};
 use relay_snapshot::{ObjectId, Snapshot};
 use route::JudgedRoute;
 use std::collections::BTreeMap;
@@ -106,9 +112,7 @@ fn collect(
         let routes = served.get(&id).copied().unwrap_or(0);
         let mut keys = Vec::new();
         let accepted = judged.accepted.map(|valid| {
-            let status =
-                |key: &relay_snapshot::KeyDigest| KeyStatus { name: key.name.clone(), id: key.id().to_owned() };
-            keys = valid.tenant.keys.iter().map(status).collect();
+            keys = valid.tenant.keys.iter().map(tenant::key_status).collect();
             compiled.snapshot.tenants.push(valid.tenant);
         });
         let summary = Summary::Tenant { routes, keys };

@@ -16,19 +16,23 @@ pub const KEY_MAX_BYTES: usize = 8192;
 /// none reaches the path of a request to the API server.
 pub fn referenced_secrets(routes: &[Arc<RelayRoute>], tenants: &[Arc<RelayTenant>]) -> BTreeSet<ObjectId> {
     let of_routes = routes.iter().flat_map(|route| {
-        let credentials = route.spec.backends.iter().filter_map(|backend| backend.credential.as_ref());
-        credentials.filter_map(|credential| target(route.as_ref(), &credential.secret_ref))
+        let named = route.spec.backends.iter().flat_map(|backend| {
+            let key = backend.credential.as_ref().map(|credential| &credential.secret_ref.name);
+            let ca = backend.tls.as_ref().map(|tls| &tls.ca_ref.name);
+            key.into_iter().chain(ca)
+        });
+        named.filter_map(|name| target(route.as_ref(), name))
     });
     let of_tenants = tenants.iter().flat_map(|tenant| {
         let references = tenant.spec.api_keys.iter().filter_map(|key| key.secret_ref.as_ref());
-        references.filter_map(|reference| target(tenant.as_ref(), reference))
+        references.filter_map(|reference| target(tenant.as_ref(), &reference.name))
     });
     of_routes.chain(of_tenants).collect()
 }
 
-fn target<K: Resource>(object: &K, reference: &SecretKeyRef) -> Option<ObjectId> {
+fn target<K: Resource>(object: &K, name: &str) -> Option<ObjectId> {
     let namespace = identity::id_of(object.meta()).namespace;
-    is_object_name(&reference.name).then(|| ObjectId::new(namespace, reference.name.clone()))
+    is_object_name(name).then(|| ObjectId::new(namespace, name))
 }
 
 /// Checks the form of the reference in field `at`.
@@ -51,6 +55,20 @@ pub(crate) fn text<'a>(
     secrets: &'a SecretData,
 ) -> Result<&'a str, Problem> {
     let SecretKeyRef { name, key } = reference;
+    usable(value(at, namespace, reference, secrets)?).map_err(|fault| {
+        let message = format!("the value of key {key} in Secret {name} {fault}");
+        Problem { reason: reason::INVALID_KEY, field: format!("{at}.key"), message }
+    })
+}
+
+/// The value that the reference in field `at` points to. Problems name the Secret and its key.
+pub(crate) fn value<'a>(
+    at: &str,
+    namespace: &str,
+    reference: &SecretKeyRef,
+    secrets: &'a SecretData,
+) -> Result<&'a [u8], Problem> {
+    let SecretKeyRef { name, key } = reference;
     let problem = |reason, leaf: &str, message| Problem { reason, field: format!("{at}{leaf}"), message };
     let data = secrets.get(&ObjectId::new(namespace, name.as_str())).ok_or_else(|| {
         let message = format!(
@@ -58,12 +76,9 @@ pub(crate) fn text<'a>(
         );
         problem(reason::SECRET_NOT_FOUND, ".name", message)
     })?;
-    let value = data.get(key).ok_or_else(|| {
+    data.get(key).map(Vec::as_slice).ok_or_else(|| {
         let message = format!("Secret {name} has no key {key}: add it, or name a key that the Secret has");
         problem(reason::SECRET_KEY_MISSING, ".key", message)
-    })?;
-    usable(value).map_err(|fault| {
-        problem(reason::INVALID_KEY, ".key", format!("the value of key {key} in Secret {name} {fault}"))
     })
 }
 

@@ -5,8 +5,10 @@ use crate::consent::Consent;
 use crate::lexical::is_label;
 use crate::problem::{Problem, ensure, ensure_distinct, ensure_length};
 use crate::{SecretData, identity, secrets};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use relay_crds as crds;
-use relay_crds::{Period, RelayTenant, reason, rules};
+use relay_crds::{KeyStatus, OnSuspend, Period, RelayTenant, reason, rules};
 use relay_snapshot::shards::sha256_hex;
 use relay_snapshot::{KeyDigest, ObjectId, RateLimit, Tenant};
 use std::collections::BTreeMap;
@@ -56,8 +58,10 @@ pub(crate) fn judge(id: &ObjectId, objects: &[&RelayTenant], secrets: &SecretDat
     }
     let accepted = parse(id, raw).map(|mut valid| {
         for (field, key) in keys {
-            // The same key under two names is one key, known by the first of them.
-            if !valid.fields.contains_key(&key.sha256) {
+            // The same key under two names is one key, known by the first of them; whichever ends first ends both.
+            if let Some(known) = valid.tenant.keys.iter_mut().find(|known| known.sha256 == key.sha256) {
+                known.not_after = [known.not_after, key.not_after].into_iter().flatten().min();
+            } else {
                 valid.fields.insert(key.sha256.clone(), field);
                 valid.tenant.keys.push(key);
             }
@@ -75,7 +79,8 @@ fn digest(
     id: &ObjectId,
     secrets: &SecretData,
 ) -> Result<Option<(String, KeyDigest)>, Problem> {
-    let key = |sha256| KeyDigest { name: raw.name.clone(), sha256, not_after: None };
+    let not_after = raw.not_after.as_ref().map(|time| time.0.as_second());
+    let key = |sha256| KeyDigest { name: raw.name.clone(), sha256, not_after };
     if let Some(reference) = &raw.secret_ref {
         let at = format!("spec.apiKeys[{index}].secretRef");
         let text = secrets::text(&at, &id.namespace, reference, secrets)?;
@@ -92,6 +97,13 @@ fn digest(
     Ok(lower.map(|digits| (format!("spec.apiKeys[{index}].sha256"), key(digits))))
 }
 
+/// What the status says of a key.
+pub fn key_status(key: &KeyDigest) -> KeyStatus {
+    // The second was one of a time, so that it is one again.
+    let not_after = key.not_after.and_then(|second| Timestamp::from_second(second).ok()).map(Time);
+    KeyStatus { name: key.name.clone(), id: key.id().to_owned(), not_after }
+}
+
 /// Parses a tenant, field by field in the order of the documentation; the first fault is told.
 fn parse(id: &ObjectId, raw: &RelayTenant) -> Result<ValidTenant, Problem> {
     let spec = &raw.spec;
@@ -106,8 +118,9 @@ fn parse(id: &ObjectId, raw: &RelayTenant) -> Result<ValidTenant, Problem> {
     let requests = spec.limits.as_ref().and_then(|limits| limits.requests.as_ref());
     let requests = requests.map_or(Ok(Some(DEFAULT_LIMIT)), |raw| parse_limit("spec.limits.requests", raw))?;
     let suspended = spec.suspended.unwrap_or(false);
+    let cut = spec.on_suspend == Some(OnSuspend::Cut);
     Ok(ValidTenant {
-        tenant: Tenant { id: id.clone(), suspended, cut: false, requests, keys: Vec::new() },
+        tenant: Tenant { id: id.clone(), suspended, cut, requests, keys: Vec::new() },
         created: identity::created(&raw.metadata),
         labels: raw.metadata.labels.clone().unwrap_or_default(),
         consent,

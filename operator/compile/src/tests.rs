@@ -1,5 +1,7 @@
 mod cel;
+mod certificates;
 mod consent;
+mod handling;
 mod identity;
 mod keys;
 mod manifests;

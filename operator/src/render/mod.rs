@@ -104,9 +104,9 @@ struct ProblemOutput<'a> {
 /// The types of the snapshot leave secrets out when they are serialised; keys of tenants are told by their ids.
 fn print(compiled: &Compiled, format: OutputFormat) -> Result<String, RenderError> {
     let shards = relay_snapshot::shards::split(&compiled.snapshot).map_err(|_| RenderError::Unprintable)?;
-    let id = |key: &relay_snapshot::KeyDigest| KeyStatus { name: key.name.clone(), id: key.id().to_owned() };
     let tenants = compiled.snapshot.tenants.iter();
-    let tenants = tenants.map(|tenant| TenantOutput { tenant, keys: tenant.keys.iter().map(id).collect() }).collect();
+    let keys = |tenant: &Tenant| tenant.keys.iter().map(relay_compile::key_status).collect();
+    let tenants = tenants.map(|tenant| TenantOutput { tenant, keys: keys(tenant) }).collect();
     let verdicts = compiled.verdicts.iter().map(|(key, verdict)| told(key.to_string(), verdict)).collect();
     let output = Output { revision: shards.revision, routes: &compiled.snapshot.routes, tenants, verdicts };
     match format {

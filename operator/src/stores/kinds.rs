@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::DeserializeGuard;
-use relay_compile::KEY_MAX_BYTES;
+use relay_compile::{CA_MAX_BYTES, KEY_MAX_BYTES};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,7 +39,7 @@ pub struct Watched<K> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamespaceLabels(pub BTreeMap<String, String>);
 
-/// The values of a Secret, each shortened to what tells whether it is a key.
+/// The values of a Secret, each shortened to what tells whether it is a key or certificates.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretData(pub BTreeMap<String, Vec<u8>>);
 
@@ -116,16 +116,22 @@ impl Mirrored for NamespaceLabels {
     }
 }
 
-/// A value as the compiler reads it: without the white space around it, and of one that is longer than any key as much as shows that. What is kept of a
-/// Secret is small, whatever else lies in it.
+/// How certificates begin.
+const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
+/// A value as the compiler reads it: without the white space around it, and of one that is longer than any key, or than any certificates where it has
+/// some, as much as shows that. What is kept of a Secret is small, whatever else lies in it.
 fn shortened(value: Vec<u8>) -> Vec<u8> {
     if value.len() <= KEY_MAX_BYTES {
         return value;
     }
     let trimmed = value.trim_ascii();
-    let mut kept = trimmed[..trimmed.len().min(KEY_MAX_BYTES + 1)].to_vec();
-    if let Some(last) = kept.get_mut(KEY_MAX_BYTES) {
-        // White space at the cut would be trimmed, and the rest taken for a whole key.
+    let looked_at = &trimmed[..trimmed.len().min(CA_MAX_BYTES)];
+    let certified = looked_at.windows(CERTIFICATE.len()).any(|part| part == CERTIFICATE);
+    let max = if certified { CA_MAX_BYTES } else { KEY_MAX_BYTES };
+    let mut kept = trimmed[..trimmed.len().min(max + 1)].to_vec();
+    if let Some(last) = kept.get_mut(max) {
+        // White space at the cut would be trimmed, and the rest taken for the whole.
         *last = b'.';
     }
     kept

@@ -72,3 +72,12 @@ fn keys_leave_the_query_and_the_rest_stays_as_it_is() {
         assert_eq!(without_keys(query).as_deref(), left, "{query}");
     }
 }
+
+#[test]
+fn the_key_is_read_from_the_subprotocol_of_browsers() {
+    let protocols = ("sec-websocket-protocol", "realtime, openai-insecure-api-key.k, openai-beta.realtime-v1");
+    assert_eq!(key_of(&headers(&[protocols])), Ok(Some(&b"k"[..])));
+    assert_eq!(key_of(&headers(&[protocols, ("authorization", "Bearer k")])), Ok(Some(&b"k"[..])));
+    assert_eq!(key_of(&headers(&[protocols, ("x-api-key", "other")])), Err(Conflict));
+    assert_eq!(key_of(&headers(&[("sec-websocket-protocol", "realtime, openai-insecure-api-key.")])), Ok(None));
+}

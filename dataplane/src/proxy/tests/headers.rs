@@ -1,12 +1,12 @@
 use crate::limits::{Decision, Mode};
 use crate::proxy::headers::{add_limits, add_request_id, add_retry, to_client, to_upstream};
-use crate::table::Table;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use crate::table::{Chosen, Found, ModelNeed, Shown, Table};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use relay_snapshot::{
     Backend, Credential, KeyDigest, Match, ObjectId, PathRule, Policy, Provider, Route, SecretText, Snapshot, Tenant,
     Timeouts,
 };
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -57,9 +57,9 @@ fn sent(given: &[(&'static str, &'static str)], credential: Option<(&str, &str)>
         keys: vec![KeyDigest { name: "k".into(), sha256, not_after: None }],
     };
     let table = Table::new(&Snapshot { routes: vec![route], tenants: vec![tenant] }, "r");
-    let caller = table.caller(b"k").unwrap();
-    let crate::table::Found::Route(route) =
-        caller.tenant.routes.find(&http::Method::POST, "/", crate::table::ModelNeed::Unknown)
+    let Shown::Valid(caller) = table.caller(b"k", SystemTime::now()) else { panic!("a caller") };
+    let routes = &caller.tenant.routes;
+    let Found::Route(Chosen { route, .. }) = routes.find(&Method::POST, "/", &HeaderMap::new(), ModelNeed::Unknown)
     else {
         panic!("a route")
     };

@@ -1,15 +1,15 @@
-use super::{backend, digest_of, matching, route, snapshot, tenant};
-use crate::table::{Found, ModelNeed, RouteEntry, Table};
-use http::Method;
+use super::{backend, caller, digest_of, matching, route, snapshot, tenant};
+use crate::table::{Chosen, Found, ModelNeed, RouteEntry, Shown, Table};
+use http::{HeaderMap, Method};
 use relay_snapshot::{Credential, KeyDigest, ObjectId, PathRule, Route, SecretText, Snapshot, Timeouts};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 fn entry(route: Route) -> Arc<RouteEntry> {
     let table = Table::new(&snapshot(vec![route]), "r");
-    let caller = table.caller(b"key-of-a").unwrap();
-    match caller.tenant.routes.find(&Method::POST, "/", ModelNeed::Unknown) {
-        Found::Route(route) => Arc::clone(route),
+    let caller = caller(&table, "key-of-a").unwrap();
+    match caller.tenant.routes.find(&Method::POST, "/", &HeaderMap::new(), ModelNeed::Unknown) {
+        Found::Route(Chosen { route, matched: "" }) => Arc::clone(route),
         _ => panic!("a route"),
     }
 }
@@ -32,14 +32,31 @@ fn a_caller_is_known_by_the_digest_of_its_key_alone() {
         ("key-of-c", None),
         ("", None),
     ] {
-        let caller = table.caller(key.as_bytes());
+        let caller = caller(&table, key);
         assert_eq!(caller.as_ref().map(|caller| &*caller.tenant.label), label, "{key}");
         if let Some(caller) = caller {
             assert_eq!(caller.key_id, digest_of(key)[..8]);
         }
     }
-    assert!(table.caller(digest_of("key-of-a").as_bytes()).is_none(), "a published digest opens nothing");
-    assert!(Table::default().caller(b"").is_none());
+    assert!(caller(&table, &digest_of("key-of-a")).is_none(), "a published digest opens nothing");
+    assert!(caller(&Table::default(), "").is_none());
+}
+
+#[test]
+fn a_key_is_refused_from_its_end_on() {
+    let mut ending = tenant("a");
+    ending.keys[0].not_after = Some(1000);
+    let table = Table::new(&Snapshot { routes: vec![], tenants: vec![ending] }, "r");
+    let at = |since: Duration| UNIX_EPOCH + since;
+    let before_1970 = UNIX_EPOCH.checked_sub(Duration::from_secs(5)).unwrap();
+    for now in [before_1970, at(Duration::ZERO), at(Duration::from_millis(999_999))] {
+        assert!(matches!(table.caller(b"key-of-a", now), Shown::Valid(_)), "{now:?}");
+    }
+    for now in [at(Duration::from_secs(1000)), at(Duration::from_secs(u64::from(u32::MAX)))] {
+        let Shown::Expired(caller) = table.caller(b"key-of-a", now) else { panic!("valid at {now:?}") };
+        assert_eq!((&*caller.tenant.label, caller.key_id.as_str()), ("team/a", &digest_of("key-of-a")[..8]));
+    }
+    assert!(matches!(table.caller(b"key-of-b", at(Duration::from_secs(2000))), Shown::Unknown));
 }
 
 #[test]
@@ -51,22 +68,13 @@ fn a_route_is_only_in_the_tables_of_its_tenants() {
     let table =
         Table::new(&Snapshot { routes: vec![shared, own], tenants: vec![tenant("a"), tenant("b"), tenant("c")] }, "r");
     for (key, label) in [("key-of-a", Some("team/r")), ("key-of-b", Some("team/own")), ("key-of-c", None)] {
-        let caller = table.caller(key.as_bytes()).unwrap();
-        let found = match caller.tenant.routes.find(&Method::GET, "/x", ModelNeed::Unknown) {
-            Found::Route(route) => Some(&*route.label),
+        let caller = caller(&table, key).unwrap();
+        let found = match caller.tenant.routes.find(&Method::GET, "/x", &HeaderMap::new(), ModelNeed::Unknown) {
+            Found::Route(chosen) => Some(&*chosen.route.label),
             _ => None,
         };
         assert_eq!(found, label, "{key}");
     }
-}
-
-#[test]
-fn backends_take_turns_and_each_request_tries_all() {
-    let mut three = root();
-    three.backends = vec![backend("a", "http://a"), backend("b", "http://b"), backend("c", "http://c")];
-    let entry = entry(three);
-    let orders: Vec<String> = (0..4).map(|_| entry.in_turn().map(|backend| backend.name.as_str()).collect()).collect();
-    assert_eq!(orders, ["abc", "bca", "cab", "abc"]);
 }
 
 #[test]

@@ -1,9 +1,9 @@
-use super::{matching, route, snapshot};
+mod letter;
+
+use super::{caller, matching, route, snapshot, with_headers};
 use crate::table::{Found, ModelNeed, Table};
-use http::Method;
-use proptest::prelude::*;
-use relay_snapshot::{Match, ModelPattern, PathRule, Route};
-use std::cmp::Reverse;
+use http::{HeaderMap, Method};
+use relay_snapshot::{Match, PathRule, Route};
 
 fn exact(path: &str) -> PathRule {
     PathRule::Exact(path.to_owned())
@@ -13,20 +13,49 @@ fn prefix(path: &str) -> PathRule {
     PathRule::Prefix(path.to_owned())
 }
 
-/// Who serves it, the model looked for as a request does; and whether it was.
-fn find(routes: &[Route], method: &Method, path: &str, model: Option<&str>) -> (Option<String>, bool) {
+/// What of a request routes look at.
+#[derive(Clone, Debug)]
+struct Asked<'a> {
+    method: Method,
+    path: &'a str,
+    headers: HeaderMap,
+    model: Option<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(method: Method, path: &'a str, model: Option<&'a str>) -> Self {
+        Self { method, path, headers: HeaderMap::new(), model }
+    }
+
+    fn with(mut self, headers: &[(&'static str, &'static str)]) -> Self {
+        let lines = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        self.headers.extend(lines.collect::<HeaderMap>());
+        self
+    }
+}
+
+/// Who serves it and what it matched of the path, the model looked for as a request does; and whether it was.
+fn chosen(routes: &[Route], asked: &Asked<'_>) -> (Option<(String, String)>, bool) {
     let table = Table::new(&snapshot(routes.to_vec()), "r");
-    let caller = table.caller(b"key-of-a").unwrap();
+    let caller = caller(&table, "key-of-a").unwrap();
     let index = &caller.tenant.routes;
     let name = |found: Found<'_>| match found {
-        Found::Route(route) => Some(route.label.trim_start_matches("team/").to_owned()),
+        Found::Route(chosen) => {
+            Some((chosen.route.label.trim_start_matches("team/").to_owned(), chosen.matched.to_owned()))
+        }
         Found::Nothing => None,
         Found::NeedsModel { .. } => panic!("asked again"),
     };
-    match index.find(method, path, ModelNeed::Unknown) {
-        Found::NeedsModel { .. } => (name(index.find(method, path, ModelNeed::Known(model))), true),
+    let find = |model| index.find(&asked.method, asked.path, &asked.headers, model);
+    match find(ModelNeed::Unknown) {
+        Found::NeedsModel { .. } => (name(find(ModelNeed::Known(asked.model))), true),
         found => (name(found), false),
     }
+}
+
+fn find(routes: &[Route], method: &Method, path: &str, model: Option<&str>) -> (Option<String>, bool) {
+    let (found, asked) = chosen(routes, &Asked::new(method.clone(), path, model));
+    (found.map(|(name, _)| name), asked)
 }
 
 fn winner(routes: &[Route], path: &str, model: Option<&str>) -> Option<String> {
@@ -35,12 +64,19 @@ fn winner(routes: &[Route], path: &str, model: Option<&str>) -> Option<String> {
 
 #[test]
 fn each_rule_decides_before_the_next() {
-    let ways: [(&str, i64, Match); 9] = [
+    let tiered = |rule| with_headers(rule, &[("x-tier", "gold")]);
+    let ways: [(&str, i64, Match); 11] = [
         ("exact-model", 9, matching(exact("/v1/chat"), &[], &["m"])),
         ("exact", 9, matching(exact("/v1/chat"), &[], &[])),
         ("long-exact-model", 9, matching(prefix("/v1/chat"), &[], &["m-1"])),
         ("long-long-model", 9, matching(prefix("/v1/chat"), &[], &["m-*"])),
         ("long-short-model", 9, matching(prefix("/v1/chat"), &[], &["m*"])),
+        (
+            "long-two-headers",
+            9,
+            with_headers(matching(prefix("/v1/chat"), &[], &[]), &[("x-tier", "gold"), ("x-a", "1")]),
+        ),
+        ("long-header", 9, tiered(matching(prefix("/v1/chat"), &[], &[]))),
         ("long-older", 1, matching(prefix("/v1/chat/"), &[], &[])),
         ("long-a", 2, matching(prefix("/v1/chat"), &[], &[])),
         ("long-b", 2, matching(prefix("/v1/chat"), &[], &[])),
@@ -48,15 +84,19 @@ fn each_rule_decides_before_the_next() {
     ];
     let mut routes: Vec<Route> = ways.map(|(name, created, rule)| route(name, created, vec![rule])).into();
     let mut order = Vec::new();
+    let first = |routes: &[Route], path: &str, model: &str| {
+        let asked = Asked::new(Method::POST, path, Some(model)).with(&[("X-Tier", "gold"), ("x-a", "1")]);
+        chosen(routes, &asked).0.map(|(name, _)| name)
+    };
     // The winner goes, and the next one takes its place.
     for (path, model) in
         [("/v1/chat", "m"), ("/v1/chat", "m"), ("/v1/chat", "m-1"), ("/v1/chat", "m-1"), ("/v1/chat", "m-1")]
     {
-        let won = winner(&routes, path, Some(model)).unwrap();
+        let won = first(&routes, path, model).unwrap();
         routes.retain(|route| route.id.name != won);
         order.push(won);
     }
-    while let Some(won) = winner(&routes, "/v1/chat", Some("m-1")) {
+    while let Some(won) = first(&routes, "/v1/chat", "m-1") {
         routes.retain(|route| route.id.name != won);
         order.push(won);
     }
@@ -66,6 +106,8 @@ fn each_rule_decides_before_the_next() {
         "long-exact-model",
         "long-long-model",
         "long-short-model",
+        "long-two-headers",
+        "long-header",
         "long-older",
         "long-a",
         "long-b",
@@ -119,83 +161,61 @@ fn the_body_may_be_read_as_far_as_any_candidate_allows() {
     other.body_max = 9000;
     let table =
         Table::new(&snapshot(vec![route("short", 0, vec![matching(prefix("/x"), &[], &["m"])]), long, other]), "r");
-    let caller = table.caller(b"key-of-a").unwrap();
-    let found = caller.tenant.routes.find(&Method::POST, "/x", ModelNeed::Unknown);
+    let caller = caller(&table, "key-of-a").unwrap();
+    let found = caller.tenant.routes.find(&Method::POST, "/x", &HeaderMap::new(), ModelNeed::Unknown);
     assert!(matches!(found, Found::NeedsModel { body_max: 5000 }));
 }
 
-/// Which matches take a request, and in which order: the sentence of the contract, written down without an index.
-fn by_the_letter(routes: &[Route], method: &str, path: &str, model: Option<&str>) -> Option<String> {
-    let mut found = Vec::new();
-    for route in routes {
-        for rule in &route.matches {
-            let path_rank = match &rule.path {
-                PathRule::Exact(exact) if exact == path => Some((0, Reverse(0))),
-                PathRule::Exact(_) => None,
-                PathRule::Prefix(prefix) => {
-                    let prefix = prefix.trim_end_matches('/');
-                    let matches = path == prefix || path.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'));
-                    matches.then_some((1, Reverse(prefix.len())))
-                }
-            };
-            let Some(path_rank) =
-                path_rank.filter(|_| rule.methods.is_empty() || rule.methods.iter().any(|m| m == method))
-            else {
-                continue;
-            };
-            let patterns: Vec<_> =
-                if rule.models.is_empty() { vec![None] } else { rule.models.iter().map(Some).collect() };
-            for pattern in patterns {
-                let model_rank = match (pattern, model) {
-                    (None, _) => Some((2, Reverse(0))),
-                    (Some(ModelPattern::Exact(name)), Some(model)) if name == model => Some((0, Reverse(name.len()))),
-                    (Some(ModelPattern::Prefix(start)), Some(model)) if model.starts_with(start.as_str()) => {
-                        Some((1, Reverse(start.len())))
-                    }
-                    _ => None,
-                };
-                if let Some(model_rank) = model_rank {
-                    found.push((path_rank, model_rank, route.created, route.id.clone()));
-                }
-            }
-        }
+#[test]
+fn every_header_of_a_match_must_be_there_with_its_whole_value() {
+    let rule = matching(prefix("/"), &[], &[]);
+    let routes = [
+        route("gold", 5, vec![with_headers(rule.clone(), &[("x-tier", "Gold"), ("x-region", "eu west")])]),
+        route("any", 0, vec![rule]),
+    ];
+    for (headers, expected) in [
+        (&[("X-TIER", "Gold"), ("x-region", "eu west")][..], "gold"),
+        (&[("x-tier", "silver"), ("x-tier", "Gold"), ("x-region", "eu west"), ("x-more", "1")], "gold"),
+        (&[("x-tier", "Gold")], "any"),
+        (&[("x-tier", "gold"), ("x-region", "eu west")], "any"),
+        (&[("x-tier", "Gold, silver"), ("x-region", "eu west")], "any"),
+        (&[("x-tier", "Golden"), ("x-region", "eu west")], "any"),
+        (&[], "any"),
+    ] {
+        let found = chosen(&routes, &Asked::new(Method::GET, "/", None).with(headers)).0;
+        assert_eq!(found.unwrap().0, expected, "{headers:?}");
     }
-    found.into_iter().min().map(|(.., id)| id.name)
 }
 
-fn paths() -> impl Strategy<Value = String> {
-    prop::collection::vec(prop::sample::select(vec!["v1", "chat", "v", ""]), 0..4)
-        .prop_map(|segments| format!("/{}", segments.join("/")))
+#[test]
+fn a_match_whose_headers_are_not_there_asks_for_no_model() {
+    let tiered = with_headers(matching(prefix("/"), &[], &["m"]), &[("x-tier", "gold")]);
+    let mut long = route("tiered", 0, vec![tiered]);
+    long.body_max = 5000;
+    let routes = [long, route("any", 0, vec![matching(prefix("/"), &[], &[])])];
+    let asked = Asked::new(Method::POST, "/x", Some("m"));
+    assert_eq!(chosen(&routes, &asked), (Some(("any".into(), String::new())), false));
+    assert_eq!(chosen(&routes, &asked.with(&[("x-tier", "gold")])), (Some(("tiered".into(), String::new())), true));
 }
 
-fn rules() -> impl Strategy<Value = Match> {
-    let models = prop::sample::subsequence(vec!["m", "m*", "m-*", "m-1", "*"], 0..3);
-    let methods = prop::sample::subsequence(vec!["GET", "POST"], 0..2);
-    (paths(), any::<bool>(), methods, models).prop_map(|(path, is_exact, methods, models)| {
-        matching(if is_exact { exact(&path) } else { prefix(&path) }, &methods, &models)
-    })
-}
-
-proptest! {
-    #[test]
-    fn the_index_does_what_the_letter_says_in_any_order(
-        matches in prop::collection::vec((0_i64..3, prop::collection::vec(rules(), 1..3)), 0..8),
-        path in paths(),
-        method in prop::sample::select(vec![Method::GET, Method::POST]),
-        model in prop::option::of(prop::sample::select(vec!["m", "m-1", "m-12", "n", ""])),
-        turn in 0_usize..8,
-    ) {
-        let mut routes: Vec<Route> =
-            matches.into_iter().enumerate().map(|(n, (created, matches))| route(&format!("r{n}"), created, matches)).collect();
-        // Paths that end in a slash are prefixes with one, too: the index and the letter trim them alike.
-        let path = if path.len() > 1 { path.trim_end_matches('/').to_owned() } else { path };
-        let path = if path.is_empty() { "/".to_owned() } else { path };
-        let expected = by_the_letter(&routes, method.as_str(), &path, model);
-        prop_assert_eq!(&find(&routes, &method, &path, model).0, &expected);
-        let by = turn % routes.len().max(1);
-        routes.rotate_left(by);
-        prop_assert_eq!(&find(&routes, &method, &path, model).0, &expected);
-        routes.reverse();
-        prop_assert_eq!(&find(&routes, &method, &path, model).0, &expected);
+#[test]
+fn what_was_matched_of_the_path_is_told() {
+    let routes = [
+        route("exact", 0, vec![matching(exact("/v1/chat/"), &[], &[])]),
+        route("long", 0, vec![matching(prefix("/v1/chat"), &[], &[])]),
+        route("short", 0, vec![matching(prefix("/v1/"), &[], &[])]),
+        route("root", 0, vec![matching(prefix("/"), &[], &[])]),
+    ];
+    for (path, name, matched) in [
+        ("/v1/chat/", "exact", "/v1/chat/"),
+        ("/v1/chat", "long", "/v1/chat"),
+        ("/v1/chat/x", "long", "/v1/chat"),
+        ("/v1/", "short", "/v1"),
+        ("/v1/x", "short", "/v1"),
+        ("/v10", "root", ""),
+    ] {
+        let found = chosen(&routes, &Asked::new(Method::GET, path, None)).0;
+        assert_eq!(found, Some((name.to_owned(), matched.to_owned())), "{path}");
+        assert!(path.starts_with(matched));
     }
 }

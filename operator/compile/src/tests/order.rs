@@ -26,9 +26,13 @@ fn ids() -> impl Strategy<Value = String> {
 }
 
 fn routes() -> impl Strategy<Value = RelayRoute> {
-    (ids(), consent(), 0..4i64, "[a-c]").prop_map(|(id, consent, age, secret)| {
+    (ids(), consent(), 0..4i64, "[a-c]", "[a-c]").prop_map(|(id, consent, age, secret, ca)| {
         let credential = json!({"secretRef": {"name": secret, "key": "k"}, "header": "x-key"});
-        let mut route = route(&id, &[("tenants.namespaces", consent), ("backends.0.credential", credential)]);
+        let mut changes = vec![("tenants.namespaces", consent), ("backends.0.credential", credential)];
+        if ca != "c" {
+            changes.push(("backends.0.tls.caRef", json!({"name": ca})));
+        }
+        let mut route = route(&id, &changes);
         route.metadata.creation_timestamp = Some(time(age));
         route
     })
@@ -60,7 +64,8 @@ fn fleet() -> impl Strategy<Value = (Fleet, Fleet)> {
 fn inputs_of((routes, tenants): Fleet) -> Inputs {
     let mut inputs = Inputs { routes, tenants, ..inputs([], []) };
     inputs.namespaces.insert("team-a".into(), labels([("tier", "gold")]));
-    inputs.secrets.insert(id("team-a/a"), [("k".to_owned(), b"sk-one".to_vec())].into());
+    let ca = include_bytes!("certificates/one.pem").to_vec();
+    inputs.secrets.insert(id("team-a/a"), [("k".to_owned(), b"sk-one".to_vec()), ("ca.crt".to_owned(), ca)].into());
     inputs.secrets.insert(id("team-b/a"), [("other".to_owned(), b"sk-two".to_vec())].into());
     inputs
 }
@@ -78,7 +83,7 @@ proptest! {
 
     #[test]
     fn a_snapshot_is_sorted_complete_and_without_two_owners_of_a_key((fleet, _) in fleet()) {
-        let compiled = compile(&inputs_of(fleet));
+        let compiled = compile(&inputs_of(fleet.clone()));
         let snapshot = &compiled.snapshot;
         prop_assert!(snapshot.routes.is_sorted_by(|a, b| a.id < b.id));
         prop_assert!(snapshot.tenants.is_sorted_by(|a, b| a.id < b.id));
@@ -93,7 +98,15 @@ proptest! {
         for route in &snapshot.routes {
             prop_assert!(route.tenants.is_sorted_by(|a, b| a < b));
             prop_assert!(route.tenants.iter().all(|id| snapshot.tenants.iter().any(|tenant| &tenant.id == id)));
-            prop_assert_eq!(route.ready, route.backends.iter().all(|b| b.credential.as_ref().is_none_or(|c| c.secret.is_some())));
+            // Whether the Secrets of team-a, the only ones that are usable, are those that it names.
+            let named = |name: &str| name == "a" && route.id.namespace == "team-a";
+            let inputs = inputs_of(fleet.clone());
+            let raw = inputs.routes.iter().find(|raw| crate::identity::id_of(&raw.metadata) == route.id).unwrap();
+            let backend = &raw.spec.backends[0];
+            let key = backend.credential.as_ref().is_none_or(|credential| named(&credential.secret_ref.name));
+            let ca = backend.tls.as_ref().is_none_or(|tls| named(&tls.ca_ref.name));
+            prop_assert_eq!(route.ready, key && ca);
+            prop_assert_eq!(route.backends[0].ca.is_some(), ca && backend.tls.is_some());
         }
     }
 
@@ -110,6 +123,33 @@ proptest! {
         for route in &compiled.snapshot.routes {
             let url: Result<http::Uri, _> = route.backends[0].url.parse();
             prop_assert!(url.is_ok_and(|url| url.host().is_some() && url.query().is_none()));
+        }
+    }
+
+    #[test]
+    fn no_text_in_any_field_makes_it_panic(text in ".{0,40}", value in "[ -~]{0,8}") {
+        let text = || json!(text);
+        for change in [
+            ("matches.0.headers", json!([{"name": text(), "value": value}])),
+            ("matches.0.headers", json!([{"name": "x", "value": text()}])),
+            ("rewrite.prefix", text()),
+            ("backends.0.model", json!({"name": text()})),
+            ("backends.0.model", json!({"map": {text().as_str().unwrap(): value}})),
+            ("backends.0.headers", json!({"set": [{"name": value, "value": text()}]})),
+            ("backends.0.headers", json!({"remove": [text()]})),
+            ("backends.0.tls.caRef", json!({"name": text(), "key": value})),
+            ("keepAlive.interval", text()),
+            ("onClientGone", json!({"mode": "Drain", "limit": text()})),
+        ] {
+            let compiled = compile(&inputs([route("a/r", std::slice::from_ref(&change))], []));
+            prop_assert_eq!(compiled.verdicts.len(), 1);
+            for backend in compiled.snapshot.routes.iter().flat_map(|route| &route.backends) {
+                let mut rules = backend.set_headers.iter();
+                prop_assert!(rules.all(|rule| http::HeaderName::from_bytes(rule.name.as_bytes()).is_ok()));
+                let mut rules = backend.set_headers.iter();
+                prop_assert!(rules.all(|rule| http::HeaderValue::from_str(&rule.value).is_ok()));
+                prop_assert!(backend.remove_headers.iter().all(|name| http::HeaderName::from_bytes(name.as_bytes()).is_ok()));
+            }
         }
     }
 }

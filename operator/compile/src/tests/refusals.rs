@@ -1,5 +1,7 @@
 //! What is refused, in which field, with which words.
 
+mod handling;
+
 use super::manifests::{digest, inputs, route, tenant};
 use crate::{Kind, Problem, compile};
 use relay_crds::{reason, rules};
@@ -39,18 +41,16 @@ fn paths() -> Vec<Fault> {
 
 fn urls() -> Vec<Fault> {
     let field = "spec.backends[0].url";
+    let without_url = |provider: &str| {
+        let provider = ("backends.0.provider", json!(provider));
+        let changes = vec![("backends.0.url", Value::Null), provider, ("backends.0.credential", reference())];
+        on_route(changes, field, rules::URL_REQUIRED.1)
+    };
     let url = |url: &str, message| on_route(vec![("backends.0.url", json!(url))], field, message);
     let mut faults = vec![
         on_route(vec![("backends.0.url", Value::Null)], field, rules::URL_REQUIRED.1),
-        on_route(
-            vec![
-                ("backends.0.url", Value::Null),
-                ("backends.0.provider", json!("AzureSpeech")),
-                ("backends.0.credential", reference()),
-            ],
-            field,
-            rules::URL_REQUIRED.1,
-        ),
+        without_url("AzureSpeech"),
+        without_url("AzureOpenAI"),
         url("http://llm.example.com", rules::PLAINTEXT.1),
         on_route(
             vec![("backends.0.url", json!("http://llm.example.com")), ("backends.0.allowPlaintext", json!(false))],
@@ -177,7 +177,8 @@ fn tenant_parts() -> Vec<Fault> {
 
 /// Specs that a CEL rule refuses.
 pub(super) fn by_rule() -> Vec<Fault> {
-    [paths(), urls(), credentials(), route_parts(), tenant_parts()].into_iter().flatten().collect()
+    let parts = [paths(), urls(), credentials(), route_parts(), tenant_parts(), handling::by_rule()];
+    parts.into_iter().flatten().collect()
 }
 
 const NAME: &str = "must be 1 to 63 lower-case letters, digits and -, and begin and end with a letter or digit";
@@ -281,7 +282,8 @@ fn tenant_shapes() -> Vec<Fault> {
 
 /// Specs that the schema refuses: lengths, patterns, unique keys.
 fn by_schema() -> Vec<Fault> {
-    [match_shapes(), backend_shapes(), credential_shapes(), tenant_shapes()].into_iter().flatten().collect()
+    let shapes = [match_shapes(), backend_shapes(), credential_shapes(), tenant_shapes(), handling::by_schema()];
+    shapes.into_iter().flatten().collect()
 }
 
 /// The verdict on a fault's object, which must be the only one and not served.

@@ -34,6 +34,9 @@ fn providers_have_their_documented_url_header_and_scheme() {
         ("SiliconFlow", &[], "https://api.siliconflow.cn", "authorization", Some("Bearer")),
         ("Anthropic", &[], "https://api.anthropic.com", "x-api-key", None),
         ("AzureSpeech", &url, "https://eastus.tts.speech.microsoft.com", "ocp-apim-subscription-key", None),
+        ("AzureOpenAI", &url, "https://eastus.tts.speech.microsoft.com", "api-key", None),
+        ("Gemini", &[], "https://generativelanguage.googleapis.com", "x-goog-api-key", None),
+        ("ElevenLabs", &[], "https://api.elevenlabs.io", "xi-api-key", None),
     ] {
         assert_eq!(backend_of(provider, changes).url, url);
         assert_eq!(header_of(provider, changes), (header.to_owned(), scheme.map(str::to_owned)), "{provider}");

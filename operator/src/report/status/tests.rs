@@ -150,7 +150,7 @@ fn conditions_of_others_stay() {
 #[test]
 fn a_tenant_shows_its_keys_and_routes() {
     let standing = standing();
-    let keys = vec![KeyStatus { name: "ci".into(), id: "0a1b2c3d".into() }];
+    let keys = vec![KeyStatus { name: "ci".into(), id: "0a1b2c3d".into(), not_after: None }];
     let verdict = Verdict { summary: Summary::Tenant { routes: 2, keys: keys.clone() }, ..verdict() };
     let Status::Tenant(tenant) = status(&facts(&verdict, Some(&standing), 1, 1), None, &time(1)) else {
         panic!("not a tenant")

@@ -54,6 +54,20 @@ fn of_a_value_no_more_is_kept_than_shows_that_it_is_too_long_for_a_key() {
 }
 
 #[test]
+fn certificates_are_kept_whole_as_far_as_they_may_go() {
+    let begin = "-----BEGIN CERTIFICATE-----\n";
+    for whole in [
+        format!("{begin}{}", "a".repeat(KEY_MAX_BYTES)),
+        format!("{}{begin}{}", "a".repeat(KEY_MAX_BYTES), "b".repeat(KEY_MAX_BYTES)),
+        format!("{begin}{}", "a".repeat(CA_MAX_BYTES - begin.len())),
+    ] {
+        assert_eq!(shortened(format!("\n{whole}\n").into_bytes()), whole.as_bytes());
+    }
+    let kept = shortened(format!("{begin}{}\nb", "a".repeat(CA_MAX_BYTES - begin.len())).into_bytes());
+    assert!(kept.len() == CA_MAX_BYTES + 1 && kept.trim_ascii().len() > CA_MAX_BYTES);
+}
+
+#[test]
 fn versions_compare_as_numbers() {
     let version = |text: &str| version_of(&ObjectMeta { resource_version: Some(text.into()), ..ObjectMeta::default() });
     assert!(version("99") < version("100"));

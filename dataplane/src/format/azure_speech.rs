@@ -1,0 +1,15 @@
+//! Azure Speech: SSML in, binary audio out. No usage in the answer; the bodies of its errors need not be JSON.
+//!
+//! Source: Azure's reference, "Text-to-speech REST API".
+
+use super::family::Family;
+use super::{Rules, opaque};
+use relay_snapshot::{Provider, WireFormat};
+
+pub(super) const RULES: Rules = Rules {
+    name: WireFormat::AzureSpeech,
+    is_spoken: |provider, path| provider == Provider::AzureSpeech && path.ends_with("/cognitiveservices/v1"),
+    family: Some(Family::OpenAI),
+    wants_identity: true,
+    ..opaque::RULES
+};

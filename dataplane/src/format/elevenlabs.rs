@@ -1,0 +1,13 @@
+//! ElevenLabs speech: JSON in, binary audio out. What it costs stands in the header `character-cost`.
+
+use super::family::Family;
+use super::{Rules, opaque};
+use relay_snapshot::{Provider, WireFormat};
+
+pub(super) const RULES: Rules = Rules {
+    name: WireFormat::ElevenLabsSpeech,
+    is_spoken: |provider, path| provider == Provider::ElevenLabs && path.contains("/text-to-speech/"),
+    family: Some(Family::ElevenLabs),
+    wants_identity: true,
+    ..opaque::RULES
+};

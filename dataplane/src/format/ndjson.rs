@@ -1,0 +1,74 @@
+//! Ollama's `/api/chat` and `/api/generate`: one JSON text a line.
+//!
+//! Source: Ollama's documentation, "Streaming" and "Errors".
+//!
+//! | | |
+//! |---|---|
+//! | complete | a line with `done: true` |
+//! | usage | `prompt_eval_count` and `eval_count` in that line; they may be absent |
+//! | failed | a line with `error` |
+//!
+//! A stream whose lines have no `done` at all is another API's: there the regular end of the framing counts.
+
+use super::family::{Family, ollama_error};
+use super::framing::Framing;
+use super::rules::{Failure, Reading, Rules};
+use super::units::Unit;
+use super::{json, opaque};
+use bytes::Bytes;
+use memchr::memmem::Finder;
+use relay_snapshot::{Provider, WireFormat};
+use std::sync::LazyLock;
+
+pub(super) const RULES: Rules = Rules {
+    name: WireFormat::NDJSON,
+    is_spoken: |provider, path| {
+        provider == Provider::Custom && (path.ends_with("/api/chat") || path.ends_with("/api/generate"))
+    },
+    family: Some(Family::Ollama),
+    framing: Framing::Lines,
+    has_terminal: true,
+    wants_identity: true,
+    read,
+    read_body: read_line,
+    // A last line needs no line end.
+    takes_unfinished: |unit| json::is_whole(&unit.data),
+    failure: Some(failure),
+    ..opaque::RULES
+};
+
+fn read(reading: &mut Reading, unit: &Unit<'_>) {
+    static ERROR: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(r#""error""#));
+    static DONE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(r#""done""#));
+    if !unit.whole {
+        reading.seen.content = true;
+        return;
+    }
+    let is_marked = json::stands(&ERROR, &unit.data, |_| true)
+        || json::stands(&DONE, &unit.data, |value| !value.starts_with(b"false"));
+    if is_marked || !reading.is_native() {
+        read_line(reading, &unit.data);
+    }
+}
+
+fn read_line(reading: &mut Reading, line: &[u8]) {
+    let (mut native, mut error) = (false, false);
+    for (key, value) in json::members(line) {
+        match key {
+            b"done" => {
+                native = true;
+                reading.seen.terminal |= value == b"true";
+            }
+            b"error" => error = json::is_something(value),
+            _ => {}
+        }
+    }
+    reading.seen.usage.read_ollama(line);
+    reading.saw_words(native);
+    reading.seen.error |= error;
+    reading.seen.content |= !error;
+}
+
+fn failure(failure: &Failure<'_>) -> Bytes {
+    Bytes::from(format!("{}\n", ollama_error(failure.message)))
+}

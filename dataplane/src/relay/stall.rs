@@ -1,0 +1,109 @@
+//! Ends HTTP/2 streams whose client does not read.
+//!
+//! Flow control stalls one stream and leaves the connection well: hyper waits for room in the client's window, does not poll the body meanwhile, and
+//! would hold the upstream for ever. The task of a stream is the one place that sees that its body waits, and dropping it resets the stream and
+//! cancels the upstream. On HTTP/1.1 a stream is its connection, whose socket has a bound of its own.
+
+use super::deadline::Alarm;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::task::futures::TaskLocalFuture;
+use tokio::time::Instant;
+
+/// How long a piece of an answer may wait for its client.
+pub const WRITE_STALL: Duration = Duration::from_secs(60);
+/// The largest piece that is given to HTTP/2 at once, in bytes: a client that takes one in [`WRITE_STALL`] is slow and not stalled. That of a frame
+/// (RFC 9113, section 4.2).
+pub(super) const MAX_PIECE: usize = 16 * 1024;
+
+tokio::task_local! {
+    static TURN: Arc<Turn>;
+}
+
+/// Whose move it is in one stream: the client's while a piece waits for it.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    /// The number of moves. Odd: the client's.
+    moves: AtomicU32,
+    stalled: AtomicBool,
+}
+
+impl Turn {
+    /// That of the HTTP/2 stream whose task this is.
+    pub(super) fn of_task() -> Option<Arc<Self>> {
+        TURN.try_with(Arc::clone).ok()
+    }
+
+    /// A piece was given out.
+    pub(super) fn offer(&self) {
+        let moves = self.moves.load(Ordering::Relaxed);
+        // Also behind an offer: another piece, another minute.
+        self.moves.store(moves.wrapping_add(if moves & 1 == 0 { 1 } else { 2 }), Ordering::Relaxed);
+    }
+
+    /// The client has room, and there is nothing for it.
+    pub(super) fn wait(&self) {
+        let moves = self.moves.load(Ordering::Relaxed);
+        if moves & 1 == 1 {
+            self.moves.store(moves.wrapping_add(1), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the stream ended because its client did not read.
+    pub(super) fn has_stalled(&self) -> bool {
+        self.stalled.load(Ordering::Relaxed)
+    }
+}
+
+/// Runs the tasks of HTTP/2 streams, and ends those whose client takes nothing for [`WRITE_STALL`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StreamTasks;
+
+impl<F> hyper::rt::Executor<F> for StreamTasks
+where
+    F: Future + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        let turn = Arc::new(Turn::default());
+        // Boxed: a task that holds it would hold room for two, one of them moved from.
+        let stream = Box::pin(TURN.scope(Arc::clone(&turn), stream));
+        tokio::spawn(Supervised { stream, turn, seen: 0, until: Instant::now(), alarm: Alarm::default() });
+    }
+}
+
+struct Supervised<F: Future> {
+    stream: Pin<Box<TaskLocalFuture<Arc<Turn>, F>>>,
+    turn: Arc<Turn>,
+    /// The move that it waits for, and until when.
+    seen: u32,
+    until: Instant,
+    alarm: Alarm,
+}
+
+impl<F: Future> Future for Supervised<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if this.stream.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let moves = this.turn.moves.load(Ordering::Relaxed);
+        if moves & 1 == 0 {
+            return Poll::Pending;
+        }
+        if moves != this.seen {
+            this.seen = moves;
+            this.until = Instant::now() + WRITE_STALL;
+        }
+        if !this.alarm.rings(this.until, cx) {
+            return Poll::Pending;
+        }
+        this.turn.stalled.store(true, Ordering::Relaxed);
+        Poll::Ready(())
+    }
+}

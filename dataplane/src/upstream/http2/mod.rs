@@ -1,0 +1,21 @@
+//! HTTP/2 (RFC 9113), where TLS agreed on it. A connection is a task of its own and carries many requests; dropping an answer resets its stream and
+//! leaves the others alone.
+
+mod connection;
+mod lanes;
+mod sending;
+mod streamed;
+
+pub(super) use connection::Place;
+pub(super) use lanes::{Dialled, Lanes};
+pub(super) use streamed::{Streamed, Undone, send};
+
+use super::UpstreamError;
+
+impl UpstreamError {
+    /// What becomes of an exchange by an error of its stream. Whatever the other side's reason is (`NO_ERROR` and `CANCEL` too), the stream did not come
+    /// to its own end.
+    fn of(error: &h2::Error) -> Self {
+        if error.is_library() { Self::Protocol } else { Self::Reset }
+    }
+}

@@ -1,0 +1,91 @@
+use crate::upstream::{KEPT_MAX, RequestBodyError, Room, Splice, Upload};
+use bytes::Bytes;
+use http_body::Body;
+use http_body_util::BodyExt;
+
+fn upload(head: &'static str, max: u64, keeps: bool) -> Upload {
+    Upload::new(Bytes::from_static(head.as_bytes()), None, max, Room::default(), false, keeps)
+}
+
+fn splice(range: std::ops::Range<usize>, with: &'static str) -> Option<Splice> {
+    Some(Splice { range, with: Bytes::from_static(with.as_bytes()) })
+}
+
+#[tokio::test]
+async fn what_was_read_goes_out_and_its_length_is_known() {
+    let upload = upload("abcdef", 6, false);
+    let body = upload.body(None);
+    assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(6), false));
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "abcdef");
+    assert_eq!(upload.fault(), None);
+}
+
+#[tokio::test]
+async fn a_byte_too_many_fails_it_and_leaves_word() {
+    let upload = upload("abcdef", 5, true);
+    assert_eq!(upload.body(None).frame().await.unwrap().unwrap_err(), RequestBodyError::TooLarge);
+    assert_eq!(upload.fault(), Some(RequestBodyError::TooLarge));
+    assert!(!upload.can_be_sent());
+}
+
+#[tokio::test]
+async fn no_body_is_known_to_be_none() {
+    let upload = upload("", 0, true);
+    let mut body = upload.body(None);
+    assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(0), true));
+    assert!(body.frame().await.is_none());
+    assert!(upload.can_be_sent() && upload.is_whole());
+}
+
+#[tokio::test]
+async fn what_is_kept_goes_out_as_often_as_it_is_asked_for_also_at_once() {
+    let upload = upload("abcdef", 6, true);
+    let (first, second) = (upload.body(None), upload.body(None));
+    assert_eq!(first.collect().await.unwrap().to_bytes(), "abcdef");
+    assert!(upload.can_be_sent() && upload.is_whole());
+    assert_eq!(second.collect().await.unwrap().to_bytes(), "abcdef");
+    assert_eq!(upload.body(None).collect().await.unwrap().to_bytes(), "abcdef");
+}
+
+#[tokio::test]
+async fn what_is_not_kept_goes_out_once() {
+    let once = upload("abc", 10, false);
+    drop(once.body(None));
+    assert!(once.can_be_sent(), "nothing went out yet");
+    once.body(None).collect().await.unwrap();
+    assert!(!once.can_be_sent() && !once.is_whole());
+
+    let long = Bytes::from(vec![b'x'; KEPT_MAX + 1]);
+    let long = Upload::new(long, None, 10 << 20, Room::default(), false, true);
+    assert_eq!(long.body(None).collect().await.unwrap().to_bytes().len(), KEPT_MAX + 1);
+    assert!(!long.can_be_sent());
+}
+
+#[tokio::test]
+async fn a_body_outlives_its_upload() {
+    let upload = upload("abcdef", 6, true);
+    upload.body(None).collect().await.unwrap();
+    let late = upload.body(splice(0..1, "x"));
+    drop(upload);
+    assert_eq!(late.collect().await.unwrap().to_bytes(), "xbcdef");
+}
+
+#[tokio::test]
+async fn a_splice_changes_its_range_alone_and_the_length_with_it() {
+    let upload = upload("abcdef", 6, true);
+    for (range, with, whole) in
+        [(1..3, "xyz", "axyzdef"), (0..6, "", ""), (0..0, "x", "xabcdef"), (6..6, "x", "abcdefx"), (2..4, "", "abef")]
+    {
+        let mut body = upload.body(splice(range, with));
+        let expected = Some(whole.len() as u64);
+        assert_eq!(body.size_hint().exact(), expected);
+        let mut sent = Vec::new();
+        while let Some(frame) = body.frame().await {
+            sent.extend_from_slice(&frame.unwrap().into_data().unwrap());
+            assert_eq!(body.size_hint().exact(), expected.map(|length| length - sent.len() as u64));
+        }
+        assert_eq!((String::from_utf8(sent).unwrap().as_str(), body.is_end_stream()), (whole, true));
+    }
+    let beyond = upload.body(splice(5..9, "x")).collect().await;
+    assert_eq!(beyond.unwrap_err(), RequestBodyError::Malformed);
+}

@@ -1,0 +1,69 @@
+//! Clients that stop reading.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use relay_dataplane::relay::WRITE_STALL;
+use relay_e2e::provider::Ended;
+use tokio::time::{Instant, timeout};
+
+use crate::h2::connect;
+use crate::house::{CHAT, House, SPEECH, chat, speech};
+use crate::raw::LIMIT;
+
+/// Runs with a clock that jumps from timer to timer whenever nothing else happens, and tells how far it came.
+async fn at_once<T>(what: impl Future<Output = T>) -> (T, u64) {
+    tokio::time::pause();
+    let begun = Instant::now();
+    let done = what.await;
+    let passed = begun.elapsed().as_secs();
+    tokio::time::resume();
+    (done, passed)
+}
+
+#[tokio::test]
+async fn an_http_2_stream_that_nobody_reads_is_reset_and_cancelled_and_its_neighbour_goes_on() {
+    let (house, provider) = House::simple().await;
+    let mut h2 = connect(house.addr).await;
+    let mut unread = h2.open(SPEECH, &speech("fake-bytes-64m-chunk-64k")).await;
+    let gone = provider.wait_for(|requests| requests[0].outcome.ended.is_some());
+    let (requests, passed) = at_once(gone).await;
+    assert_eq!(requests[0].outcome.ended, Some(Ended::ClientGone));
+    assert!(requests[0].outcome.bytes_sent < 64 << 20, "the relay holds no whole answer");
+    let bound = WRITE_STALL.as_secs();
+    assert!((bound..bound + 5).contains(&passed), "{passed} s");
+    let mut broken = false;
+    while let Some(frame) = timeout(LIMIT, unread.body_mut().frame()).await.expect("in time") {
+        broken |= frame.is_err();
+    }
+    assert!(broken, "the stream is reset");
+    assert!(h2.post(CHAT, &chat("fake-ok")).await.whole);
+    drop((unread, h2));
+    assert_eq!(house.ends(2).await, ["200 ClientGone", "200 Complete"]);
+    assert_eq!(house.reasons(), ["client_stalled"]);
+}
+
+#[tokio::test]
+async fn an_http_2_stream_that_is_read_slowly_goes_on() {
+    let (house, _provider) = House::simple().await;
+    let mut h2 = connect(house.addr).await;
+    let slow = h2.open(SPEECH, &speech("fake-bytes-8m-chunk-64k")).await;
+    let read = async {
+        let (mut body, mut read) = (slow.into_body(), 0);
+        while let Some(frame) = body.frame().await {
+            let bytes: Bytes = frame.expect("not reset").into_data().expect("no trailers");
+            read += bytes.len();
+            // For every mebibyte nearly the whole time that it may stand still.
+            if read >> 20 != (read - bytes.len()) >> 20 {
+                tokio::time::sleep(WRITE_STALL.mul_f32(0.9)).await;
+            }
+        }
+        read
+    };
+    let (read, passed) = at_once(read).await;
+    assert_eq!(read, 8 << 20);
+    assert!(passed > 4 * WRITE_STALL.as_secs(), "{passed} s");
+    drop(h2);
+    assert_eq!(house.ends(1).await, ["200 Complete"]);
+}
