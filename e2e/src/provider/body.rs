@@ -102,6 +102,10 @@ impl ScriptBody {
             match last.how {
                 How::Garble => {
                     self.control.garble();
+                    // From here on it is broken, whoever notices first.
+                    if let Some(mut exchange) = self.exchange.take() {
+                        exchange.end(Ended::Aborted);
+                    }
                     return None;
                 }
                 How::Cut => {
