@@ -17,7 +17,7 @@ mod source;
 mod stream;
 mod sync;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tls;
 mod upgrade;
 mod upload;

@@ -3,6 +3,7 @@ mod dial;
 mod gate;
 mod gate_loom;
 mod pool;
+pub(crate) mod received;
 mod tls;
 mod upload;
 

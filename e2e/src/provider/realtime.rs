@@ -307,7 +307,6 @@ impl Session {
         self.events += 1;
         event["event_id"] = format!("event_fake{}", self.events).into();
         let text = event.to_string();
-        // The record counts frames and keeps none of them.
         exchange.sent(text.len());
         let Some(size) = self.played.behaviour.writes.split else {
             return Ok(self.socket.send(Message::text(text)).await?);
