@@ -21,7 +21,7 @@ pub enum Reason {
     NoRoute,
     /// The request body is longer than the route allows.
     BodyTooLarge,
-    /// The request body that decides on the route did not come in time.
+    /// The client paused too long in its body, or the body that had to be looked into did not come in time.
     RequestTooSlow,
     /// The relay has no memory for another request.
     Overloaded,
@@ -29,7 +29,7 @@ pub enum Reason {
     RequestsLimited,
     /// A reference of the route is not resolved.
     RouteNotReady,
-    /// Every backend is out of order, or takes no share of the requests.
+    /// Every backend of the route has weight 0.
     NoBackend,
     /// No connection to any backend.
     UpstreamConnect,
