@@ -4,6 +4,7 @@
 mod tests;
 
 use crate::drain::Drain;
+use crate::listener::{Arrived, Reserve};
 use crate::metrics::Metrics;
 use crate::serving::{Revision, Serving};
 use bytes::Bytes;
@@ -38,11 +39,10 @@ pub struct Admin {
 
 /// Serves until the task is dropped. The admin port answers throughout a drain.
 pub async fn run(listener: TcpListener, admin: Arc<Admin>) {
+    // Served also when clients took every descriptor: that is when somebody wants to see the metrics.
+    let mut reserve = Reserve::new();
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
+        let (Arrived::Freely(stream) | Arrived::OnReserve(stream)) = reserve.accept(&listener).await;
         let admin = Arc::clone(&admin);
         tokio::spawn(async move {
             let service = hyper::service::service_fn(move |request| {

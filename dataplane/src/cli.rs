@@ -64,6 +64,18 @@ pub struct Serve {
     /// Address of /metrics, /healthz, /readyz and /revision [default: 0.0.0.0:9090, with --manifests 127.0.0.1:9090].
     #[arg(long, env = "RELAY_ADMIN", value_name = "ADDRESS", help_heading = "Addresses")]
     pub admin: Option<SocketAddr>,
+    /// Folder with tls.crt and tls.key, such as a mounted Secret: clients must speak TLS (1.2 or 1.3). Read again whenever it changes.
+    #[arg(long, env = "RELAY_TLS_DIR", value_name = "DIR", help_heading = "Clients")]
+    pub tls_dir: Option<PathBuf>,
+    /// Connections of clients at once; one more is closed [default: by file descriptors and memory].
+    #[arg(long, env = "RELAY_MAX_CONNECTIONS", value_name = "N", help_heading = "Clients", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections: Option<u32>,
+    /// Requests under way at once; one more is answered 503 [default: by file descriptors and memory].
+    #[arg(long, env = "RELAY_MAX_REQUESTS", value_name = "N", help_heading = "Clients", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_requests: Option<u32>,
+    /// How long a client may take none of the bytes that wait for it before its connection is closed.
+    #[arg(long, env = "RELAY_WRITE_STALL", value_name = "TIME", default_value = "60s", value_parser = duration, help_heading = "Clients")]
+    pub write_stall: Duration,
     /// Connect to ADDRESS for HOST without asking DNS; may be given several times (comma-separated in the environment).
     #[arg(long, env = "RELAY_RESOLVE", value_name = "HOST=ADDRESS", value_delimiter = ',', help_heading = "Upstreams")]
     pub resolve: Vec<HostOverride>,

@@ -173,11 +173,6 @@ impl Exchange {
         self.tunnelled = Some(Box::new(through));
     }
 
-    /// Where it is counted.
-    pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.metrics
-    }
-
     /// Ends it. Only the first call counts.
     pub fn end(&mut self, end: StreamEnd) {
         if self.ended {

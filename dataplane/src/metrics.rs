@@ -37,6 +37,7 @@ pub const TABLE: &[(&str, &str)] = &[
     ("relay_limit_decisions_total", "Decisions of limits, by whether Redis or the proxy alone decided."),
     ("relay_config_revision_info", "1 for the revision that this proxy serves."),
     ("relay_config_reloads_total", "Configurations received, by what became of them."),
+    ("relay_tls_reloads_total", "Changes of the certificate that clients see, by whether they were taken or refused."),
     ("relay_build_info", "1 for the version of this build."),
 ];
 
@@ -67,6 +68,8 @@ pub struct Metrics {
     pub revision_info: IntGaugeVec,
     /// `relay_config_reloads_total`.
     pub reloads: IntCounterVec,
+    /// `relay_tls_reloads_total`.
+    pub tls_reloads: IntCounterVec,
 }
 
 fn help(name: &str) -> &'static str {
@@ -111,6 +114,7 @@ impl Metrics {
             limit_decisions: counter(r, "relay_limit_decisions_total", &["tenant", "limit", "decision", "mode"])?,
             revision_info: gauge(r, "relay_config_revision_info", &["revision"])?,
             reloads: counter(r, "relay_config_reloads_total", &["result"])?,
+            tls_reloads: counter(r, "relay_tls_reloads_total", &["result"])?,
             registry: registry.clone(),
         };
         gauge(r, "relay_build_info", &["version"])?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);

@@ -21,9 +21,11 @@ pub enum Reason {
     NoRoute,
     /// The request body is longer than the route allows.
     BodyTooLarge,
-    /// The client paused too long in its body, or the body that had to be looked into did not come in time.
+    /// The request's head is longer than the listener allows.
+    HeadersTooLarge,
+    /// The request's head did not come in time, its client paused too long in its body, or the body that had to be looked into did not come in time.
     RequestTooSlow,
-    /// The relay has no memory for another request.
+    /// The relay has no room for another request.
     Overloaded,
     /// The tenant's requests limit.
     RequestsLimited,
@@ -65,6 +67,7 @@ impl Reason {
             Self::TenantSuspended => "tenant_suspended",
             Self::NoRoute => "no_route",
             Self::BodyTooLarge => "body_too_large",
+            Self::HeadersTooLarge => "headers_too_large",
             Self::RequestTooSlow => "request_too_slow",
             Self::Overloaded => "overloaded",
             Self::RequestsLimited => "requests_limited",
@@ -91,6 +94,7 @@ impl Reason {
             Self::TenantSuspended => StatusCode::FORBIDDEN,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::RequestsLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::RequestTooSlow | Self::ClientStalled => StatusCode::REQUEST_TIMEOUT,
             Self::RouteNotReady | Self::NoBackend | Self::Draining | Self::Overloaded => {

@@ -6,7 +6,7 @@ use crate::cli::{ConfigSource, Serve};
 use crate::config::{Sink, Update, manifests, mount, watch};
 use crate::drain::Drain;
 use crate::limits::{Limiter, LimiterError, RedisOptions};
-use crate::listener;
+use crate::listener::{self, Capacity, Tls, TlsError};
 use crate::metrics::Metrics;
 use crate::proxy::Proxy;
 use crate::serving::Serving;
@@ -50,6 +50,9 @@ pub enum StartError {
     /// `--redis-url` can't be used.
     #[error("--redis-url: {0}")]
     Redis(#[from] LimiterError),
+    /// `--tls-dir` has no certificate that can be used.
+    #[error("--tls-dir: {0}")]
+    Tls(#[from] TlsError),
     /// Two metrics have one name.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -76,6 +79,7 @@ pub async fn serve(options: Serve) -> Result<(), StartError> {
     let stop = CancellationToken::new();
     let limiter = Arc::new(limiter(&options)?);
     let sink = sink(&serving, &metrics);
+    let clients = clients(&options)?;
     let listener = bind(listen, "--listen").await?;
     let admin_listener = bind(admin_address, "--admin").await?;
 
@@ -103,9 +107,14 @@ pub async fn serve(options: Serve) -> Result<(), StartError> {
         ConnectorOptions { overrides: options.resolve, allow: options.allow_cidr, deny: options.deny_cidr };
     let upstreams = Arc::new(Upstreams::new(Connector::new(destinations)));
     tokio::spawn(sweep(Arc::clone(&upstreams)));
+    if let Some(tls) = &clients.tls {
+        tokio::spawn(Arc::clone(tls).run(Arc::clone(&metrics), stop.clone()));
+    }
     let proxy = Arc::new(Proxy { serving, limiter, upstreams, metrics, drain: drain.clone() });
-    tracing::info!(%listen, admin = %admin_address, version = env!("CARGO_PKG_VERSION"), "listening");
-    let accepting = tokio::spawn(listener::run(listener, proxy));
+    let Capacity { connections, requests } = clients.capacity;
+    let (tls, version) = (clients.tls.is_some(), env!("CARGO_PKG_VERSION"));
+    tracing::info!(%listen, tls, admin = %admin_address, connections, requests, version, "listening");
+    let accepting = tokio::spawn(listener::run_with(listener, proxy, clients));
     drain_on_signal(&drain, options.lame_duck, options.drain_timeout, accepting).await?;
     stop.cancel();
     Ok(())
@@ -115,6 +124,16 @@ fn limiter(options: &Serve) -> Result<Limiter, LimiterError> {
     let redis = RedisOptions { replicas: options.replicas, ..RedisOptions::default() };
     let url = options.redis_url.as_ref().map(SecretText::expose);
     url.map_or_else(|| Ok(Limiter::memory_share(options.replicas)), |url| Limiter::redis(url, redis))
+}
+
+/// What clients may do, by the machine and by flags.
+fn clients(options: &Serve) -> Result<listener::Options, TlsError> {
+    let mut capacity = Capacity::of_this_process();
+    let given = |given: Option<u32>, found| given.and_then(|given| usize::try_from(given).ok()).unwrap_or(found);
+    capacity.connections = given(options.max_connections, capacity.connections);
+    capacity.requests = given(options.max_requests, capacity.requests);
+    let tls = options.tls_dir.as_deref().map(Tls::load).transpose()?.map(Arc::new);
+    Ok(listener::Options { tls, capacity, write_stall: options.write_stall, ..listener::Options::default() })
 }
 
 async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, StartError> {

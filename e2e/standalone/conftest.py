@@ -35,6 +35,10 @@ def until(condition, what, seconds=20.0, last=lambda: ""):
     raise AssertionError(f"waited {seconds} s for: {what}\n{last()}")
 
 
+def openssl(*arguments, cwd):
+    subprocess.run(["openssl", *arguments], cwd=cwd, check=True, capture_output=True)
+
+
 def answers(url) -> bool:
     try:
         return httpx.get(url, timeout=1).status_code == 200
@@ -117,9 +121,9 @@ def start(programs, tmp_path):
     """Starts relays; ends them afterwards."""
     running = []
 
-    def start(manifests, *arguments, env=None) -> Program:
+    def start(manifests, *arguments, env=None, prefix=()) -> Program:
         listen, admin = free_port(), free_port()
-        command = [programs / "relay-dataplane", "--manifests", manifests, "--listen", f"127.0.0.1:{listen}"]
+        command = [*prefix, programs / "relay-dataplane", "--manifests", manifests, "--listen", f"127.0.0.1:{listen}"]
         command += ["--admin", f"127.0.0.1:{admin}", "--resolve", f"{PROVIDER_HOST}=127.0.0.1", "--lame-duck", "0s", *arguments]
         program = launch(tmp_path, "relay", command, f"http://127.0.0.1:{admin}/readyz", env)
         program.url, program.admin = f"http://127.0.0.1:{listen}", f"http://127.0.0.1:{admin}"

@@ -4,14 +4,10 @@ import subprocess
 
 import httpx
 import pytest
-from conftest import KEY, PROVIDER_HOST, edit, free_port, until
+from conftest import KEY, PROVIDER_HOST, edit, free_port, openssl, until
 
 HEADERS = {"authorization": f"Bearer {KEY}"}
 BODY = {"model": "fake-tokens-20", "stream": True, "messages": [{"role": "user", "content": "Hello"}]}
-
-
-def openssl(*arguments, cwd):
-    subprocess.run(["openssl", *arguments], cwd=cwd, check=True, capture_output=True)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const REPAIR: Duration = Duration::from_secs(1);
 
 /// The changes of one folder.
-pub(super) struct Changes {
+pub(crate) struct Changes {
     dir: PathBuf,
     mode: RecursiveMode,
     signal: Arc<Signal>,
@@ -43,7 +43,7 @@ struct Watch {
 
 impl Changes {
     /// Watches `dir`, which need not exist yet. Changes after this call are seen by [`Self::next`].
-    pub(super) async fn of(dir: PathBuf, mode: RecursiveMode) -> Self {
+    pub(crate) async fn of(dir: PathBuf, mode: RecursiveMode) -> Self {
         let mut changes = Self { dir, mode, signal: Arc::default(), watch: None, complained: false };
         changes.repair().await;
         changes
@@ -51,7 +51,7 @@ impl Changes {
 
     /// Waits until the folder changed and came to rest, or until [`POLL`] is over. Cancel-safe: a change that was seen by a cancelled call
     /// is seen by the next one at the latest after [`POLL`].
-    pub(super) async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         let poll = Instant::now() + POLL;
         loop {
             let until = if self.watch.is_some() { poll } else { poll.min(Instant::now() + REPAIR) };

@@ -10,7 +10,7 @@
 //! [`Sink`] decides whether it is newer than what is served, so that two sources side by side never take the proxy back. A set that
 //! does not verify is counted and said once, and the proxy keeps what it has.
 
-mod folder;
+pub(crate) mod folder;
 pub mod manifests;
 pub mod mount;
 mod sink;

@@ -1,134 +1,161 @@
-//! Accepts client connections, HTTP/1.1 and HTTP/2 without TLS, and closes them when the proxy drains.
+//! Accepts client connections, HTTP/1.1 and HTTP/2, in the clear or over TLS; bounds them; closes them when the proxy drains.
+//!
+//! ```text
+//! reserve     accepts, also when no descriptor is left
+//! capacity    how many connections and requests at once
+//! socket      a write that makes no progress fails
+//! tls         the certificate, reloaded
+//! connection  which protocol, and its life
+//! strict      HTTP/1.1: nothing passes that two readers could take for different requests
+//! semantics   the same for what HTTP/2 leaves open
+//! requests    from the connection to the proxy
+//! ```
 
+mod capacity;
+mod connection;
+mod requests;
+mod reserve;
+mod semantics;
+mod socket;
+mod strict;
 #[cfg(test)]
 mod tests;
+mod tls;
+
+pub use capacity::Capacity;
+pub(crate) use reserve::{Arrived, Reserve};
+pub use tls::{Tls, TlsError};
 
 use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::proxy::Proxy;
-use crate::relay::StreamTasks;
-use http::header::{CONNECTION, HeaderValue};
-use http::{Response, StatusCode, Version};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use std::convert::Infallible;
+use crate::reason::Reason;
+use connection::Protocols;
+use requests::UnderWay;
+use socket::Socket;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// How long a new connection has for the head of its first request: a client that drips headers holds nothing for longer.
+/// How long a new connection has until the head of its first request is whole: a client that drips headers holds nothing for longer.
 pub const FIRST_HEAD: Duration = Duration::from_secs(10);
-/// How long a connection may wait for its next request; hyper's header timeout covers both the pause and the head.
+/// How long the head of a further request may take from its first byte on.
+pub const HEAD: Duration = Duration::from_secs(10);
+/// How long a connection may wait for its next request.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long accepting pauses after an error such as too many open files: at once it would fail again.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a client may take none of the bytes that wait for its connection. Single streams of HTTP/2 have a bound of their own.
+pub const WRITE_STALL: Duration = crate::relay::WRITE_STALL;
 
-/// Accepts until `drain.closing`, then waits until every connection has ended. Cancel-safe in that dropping it closes the listener; connections are
-/// tasks of their own and go on.
+/// What a listener may take on, and how long its clients may take.
+#[derive(Clone)]
+pub struct Options {
+    /// Speak TLS only.
+    pub tls: Option<Arc<Tls>>,
+    /// How much at once.
+    pub capacity: Capacity,
+    /// [`FIRST_HEAD`].
+    pub first_head: Duration,
+    /// [`HEAD`].
+    pub head: Duration,
+    /// [`KEEP_ALIVE`].
+    pub keep_alive: Duration,
+    /// [`WRITE_STALL`].
+    pub write_stall: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tls: None,
+            capacity: Capacity::default(),
+            first_head: FIRST_HEAD,
+            head: HEAD,
+            keep_alive: KEEP_ALIVE,
+            write_stall: WRITE_STALL,
+        }
+    }
+}
+
+/// What connections share.
+struct Shared {
+    proxy: Arc<Proxy>,
+    options: Options,
+    protocols: Protocols,
+    under_way: UnderWay,
+}
+
+/// [`run_with`] the defaults.
 pub async fn run(listener: TcpListener, proxy: Arc<Proxy>) {
-    let connections = GracefulShutdown::new();
-    let builder = builder();
+    run_with(listener, proxy, Options::default()).await;
+}
+
+/// Accepts until `drain.closing`, then waits until every connection has ended, tunnels too. Cancel-safe in that dropping it closes the listener;
+/// connections are tasks of their own and go on.
+pub async fn run_with(listener: TcpListener, proxy: Arc<Proxy>, options: Options) {
+    let places = Arc::new(Semaphore::new(options.capacity.connections.min(Semaphore::MAX_PERMITS)));
+    let closing = proxy.drain.closing.clone();
+    let protocols = Protocols::new(options.keep_alive);
+    let shared = Arc::new(Shared { proxy, options, protocols, under_way: UnderWay::default() });
+    let connections = TaskTracker::new();
+    let mut reserve = Reserve::new();
     loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => serve(&builder, stream, &proxy, &connections),
-                Err(error) => {
-                    tracing::warn!(%error, "could not accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            () = proxy.drain.closing.cancelled() => break,
+        let arrived = tokio::select! {
+            arrived = reserve.accept(&listener) => arrived,
+            () = closing.cancelled() => break,
+        };
+        let place = Arc::clone(&places).try_acquire_owned().ok();
+        match (arrived, place) {
+            (Arrived::Freely(stream), Some(place)) => {
+                let open = Open::new(&shared.proxy.metrics, place, connections.token());
+                // Without it, small events wait for the client's acknowledgement. A socket that refuses is closed already.
+                let _ = stream.set_nodelay(true);
+                let socket = Socket::new(stream, shared.options.write_stall, open);
+                tokio::spawn(connection::serve(Arc::clone(&shared), socket));
+            }
+            (Arrived::Freely(stream) | Arrived::OnReserve(stream), _) => shed(stream, &shared.proxy.metrics),
         }
     }
     drop(listener);
-    connections.shutdown().await;
-    // Behind the connections: each may still become one.
-    proxy.drain.tunnels.close();
-    proxy.drain.tunnels.wait().await;
+    connections.close();
+    connections.wait().await;
+    // Behind the connections: each may still become one, and a tunnel's own end comes behind that of its connection.
+    shared.proxy.drain.tunnels.close();
+    shared.proxy.drain.tunnels.wait().await;
 }
 
-fn builder() -> auto::Builder<StreamTasks> {
-    let mut builder = auto::Builder::new(StreamTasks::default());
-    // hyper takes 100 headers of a request at most; setting the same number would put them on the heap.
-    // writev off: small frames are copied into one buffer and leave in one write, and the upstream's read buffer is free again.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(KEEP_ALIVE).writev(false);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(Duration::from_secs(20))
-        .keep_alive_timeout(Duration::from_secs(20))
-        .max_header_list_size(32 * 1024)
-        .max_concurrent_streams(128)
-        .max_send_buf_size(64 * 1024);
-    builder
+/// Closes a connection that there is no room for. In the backlog its client would wait and not know; closed, it can go to another proxy. It is
+/// told nothing, since what it speaks is not known yet.
+fn shed(stream: TcpStream, metrics: &Metrics) {
+    metrics.errors.with_label_values(&["none", "none", Reason::Overloaded.name()]).inc();
+    tracing::debug!("closed a connection: there are as many as the relay can take");
+    drop(stream);
 }
 
-/// Counts an open connection for as long as it lives.
-pub(crate) struct Open(Arc<Metrics>);
+/// Counts an open connection for as long as it lives, and takes its place. It lies in the socket, so that a tunnel is counted too.
+struct Open {
+    metrics: Arc<Metrics>,
+    _place: OwnedSemaphorePermit,
+    _tracked: TaskTrackerToken,
+}
 
 impl Open {
-    pub(crate) fn new(metrics: &Arc<Metrics>) -> Self {
+    fn new(metrics: &Arc<Metrics>, place: OwnedSemaphorePermit, tracked: TaskTrackerToken) -> Self {
         metrics.active_connections.inc();
-        Self(Arc::clone(metrics))
+        Self { metrics: Arc::clone(metrics), _place: place, _tracked: tracked }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.active_connections.dec();
-    }
-}
-
-fn serve(builder: &auto::Builder<StreamTasks>, stream: TcpStream, proxy: &Arc<Proxy>, connections: &GracefulShutdown) {
-    let open = Open::new(&proxy.metrics);
-    // Without it, small events wait for the client's acknowledgement. A socket that refuses is closed already.
-    let _ = stream.set_nodelay(true);
-    let first_request = CancellationToken::new();
-    let service = {
-        let (proxy, first_request) = (Arc::clone(proxy), first_request.clone());
-        hyper::service::service_fn(move |request| {
-            first_request.cancel();
-            let proxy = Arc::clone(&proxy);
-            // Boxed: the connection would keep room for it as long as the answer streams.
-            Box::pin(async move {
-                let is_h1 = request.version() <= Version::HTTP_11;
-                let mut response = Arc::clone(&proxy).serve(request).await;
-                // From the first stage of the drain on, so that no client reuses a connection that is about to close.
-                if is_h1 && proxy.drain.unready.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                Ok::<Response<_>, Infallible>(response)
-            })
-        })
-    };
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-    let connection = connections.watch(connection);
-    tokio::spawn(async move {
-        let _open = open;
-        tokio::pin!(connection);
-        tokio::select! {
-            // Errors of a connection are its client's: gone, or not speaking HTTP. Requests under way log their own end.
-            ended = &mut connection => return log_end(ended),
-            () = first_request.cancelled() => {}
-            () = tokio::time::sleep(FIRST_HEAD) => {
-                tracing::debug!("closed a connection that sent no request");
-                return;
-            }
-        }
-        log_end(connection.await);
-    });
-}
-
-fn log_end<E: std::fmt::Debug>(ended: Result<(), E>) {
-    if let Err(error) = ended {
-        tracing::debug!(?error, "connection ended");
+        self.metrics.active_connections.dec();
     }
 }
 
 /// Runs the stages of a shutdown: unready, then after `lame_duck` no new work, then after `timeout` the end of running streams. Returns when the
-/// streams were told to end; the caller still waits for [`run`].
+/// streams were told to end; the caller still waits for [`run_with`].
 pub async fn shut_down(drain: &Drain, lame_duck: Duration, timeout: Duration) {
     drain.unready.cancel();
     tokio::time::sleep(lame_duck).await;

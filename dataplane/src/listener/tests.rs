@@ -48,25 +48,31 @@ async fn a_proxy_without_configuration_knows_no_key() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_closed_and_reaches_no_proxy() {
+async fn what_is_no_http_is_told_so_and_closed() {
     let (address, proxy) = listening().await;
     let many = "x: y\r\n".repeat(MAX_HEADERS + 1);
-    for (request, status) in [
+    let cases = [
         ("\0\r\n\r\n".to_owned(), "400"),
-        ("GET / HTTP/1.1\r\n bad : header\r\n\r\n".to_owned(), "400"),
-        ("GET / HTTP/1.1\r\nbad header: x\r\n\r\n".to_owned(), "400"),
-        ("POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n".to_owned(), "400"),
-        ("POST / HTTP/1.1\r\ncontent-length: +1\r\n\r\n".to_owned(), "400"),
-        ("POST / HTTP/1.1\r\ntransfer-encoding: gzip\r\n\r\n".to_owned(), "400"),
+        ("GET / HTTP/1.1\r\nhost: x\r\n bad : header\r\n\r\n".to_owned(), "400"),
+        ("GET / HTTP/1.1\r\nhost: x\r\nbad header: x\r\n\r\n".to_owned(), "400"),
+        ("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n".to_owned(), "400"),
+        ("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: +1\r\n\r\n".to_owned(), "400"),
+        ("POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip\r\n\r\n".to_owned(), "400"),
         ("POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n".to_owned(), "400"),
-        (format!("GET / HTTP/1.1\r\n{many}\r\n"), "431"),
-    ] {
-        let answer = answer(address, &request).await;
+        ("POST / HTTP/1.1\r\nhost: x\r\nexpect: magic\r\n\r\n".to_owned(), "417"),
+        (format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "x".repeat(9000)), "414"),
+        (format!("GET / HTTP/1.1\r\nhost: x\r\n{many}\r\n"), "431"),
+        (format!("GET / HTTP/1.1\r\nhost: x\r\ny: {}\r\n\r\n", "y".repeat(33_000)), "431"),
+    ];
+    for (request, status) in &cases {
+        let answer = answer(address, request).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?}: {answer:?}");
-        assert!(!answer.contains("x-relay-revision"), "{request:?}: {answer:?}");
+        let reason = if *status == "431" { "headers_too_large" } else { "bad_request" };
+        assert!(answer.contains(&format!("x-relay-error: {reason}\r\n")), "{request:?}: {answer:?}");
+        assert!(answer.contains("connection: close\r\n"), "{request:?}: {answer:?}");
     }
-    let counted = proxy.metrics.render().unwrap();
-    assert!(!counted.contains("relay_requests_total{"), "{counted}");
+    let of = |code| proxy.metrics.requests.with_label_values(&["none", "none", "none", code, "Refused"]).get();
+    assert_eq!([of("400"), of("417"), of("414"), of("431")], [7, 1, 1, 2]);
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use peek::Peeked;
 use refusal::Refusal;
+pub use refusal::Turned;
 use rewrite::PrefixRewrite;
 use std::sync::Arc;
 use std::time::SystemTime;

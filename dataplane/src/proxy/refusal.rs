@@ -1,14 +1,15 @@
 //! Answers that the relay makes itself, in the shape of the API that the client speaks.
 
-use super::headers;
+use super::{Proxy, headers, request_id};
 use crate::exchange::Exchange;
 use crate::format::Family;
 use crate::limits::Decision;
 use crate::reason::{Reason, StreamEnd};
 use crate::relay::{AnswerBody, of_refusal};
 use crate::upstream::RequestBodyError;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{HeaderMap, Response};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{HeaderMap, Method, Response, StatusCode};
+use std::sync::Arc;
 
 /// Why a request gets no answer of an upstream.
 #[derive(Debug)]
@@ -19,11 +20,36 @@ pub(super) struct Refusal {
     decision: Option<Decision>,
     client_gone: bool,
     under_way: bool,
+    status: Option<StatusCode>,
+}
+
+/// Why the listener turns a request away before anybody looks at whose it is.
+#[derive(Debug)]
+pub struct Turned {
+    /// The reason.
+    pub reason: Reason,
+    /// The status, where it is not the reason's own.
+    pub status: Option<StatusCode>,
+    /// What the client reads.
+    pub message: String,
+}
+
+impl Proxy {
+    /// The answer to a request that the listener turns away, in the shape of the API that its path belongs to; counted and logged like any other.
+    pub fn turn_away(&self, method: &Method, path: &str, headers: &HeaderMap, turned: Turned) -> Response<AnswerBody> {
+        let id = request_id::of(headers);
+        let exchange = Exchange::begin(Arc::clone(&self.metrics), id, method.clone(), path.to_owned());
+        let mut refusal = Refusal::new(turned.reason, Family::of_path(path), turned.message);
+        refusal.status = turned.status;
+        let mut response = refusal.into_response(exchange);
+        headers::add_revision(response.headers_mut(), &self.serving.table().revision);
+        response
+    }
 }
 
 impl Refusal {
     pub(super) fn new(reason: Reason, family: Family, message: String) -> Self {
-        Self { reason, family, message, decision: None, client_gone: false, under_way: false }
+        Self { reason, family, message, decision: None, client_gone: false, under_way: false, status: None }
     }
 
     /// Of a request whose body can't be read.
@@ -65,11 +91,12 @@ impl Refusal {
         }
         let end = self.end();
         let body = self.family.error_body(self.reason, &self.message, &exchange.request_id);
+        let status = self.status.unwrap_or(self.reason.status());
         exchange.reason = Some(self.reason);
-        exchange.code = Some(self.reason.status().as_u16());
+        exchange.code = Some(status.as_u16());
         exchange.saw(body.len());
         let mut response = Response::new(AnswerBody::Whole(Some(body)));
-        *response.status_mut() = self.reason.status();
+        *response.status_mut() = status;
         self.fill(response.headers_mut(), &exchange.request_id);
         exchange.end(end);
         response
@@ -83,6 +110,10 @@ impl Refusal {
             && let Ok(id) = HeaderValue::from_str(request_id)
         {
             response.insert(HeaderName::from_static("request-id"), id);
+        }
+        if self.reason == Reason::Overloaded {
+            // Soon: another proxy may have room at once, and this one has as soon as a stream ends.
+            response.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if let Some(decision) = &self.decision {
             headers::add_limits(response, Some(decision));

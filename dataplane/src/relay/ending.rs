@@ -139,6 +139,7 @@ pub const fn of_refusal(reason: Reason) -> StreamEnd {
         | Reason::TenantSuspended
         | Reason::NoRoute
         | Reason::BodyTooLarge
+        | Reason::HeadersTooLarge
         | Reason::RequestTooSlow
         | Reason::Overloaded
         | Reason::RouteNotReady

@@ -22,7 +22,6 @@ pub use handshake::{Handshake, HandshakeError, NotAccepted, VERSION, is_asked_fo
 
 use crate::drain::{Cut, Drain};
 use crate::exchange::{Exchange, Kind, Tunnelled};
-use crate::listener::Open;
 use crate::reason::{Reason, StreamEnd};
 use crate::relay::Deadline;
 use crate::upstream::Switched;
@@ -54,12 +53,8 @@ impl Tunnel {
         exchange.code = Some(StatusCode::SWITCHING_PROTOCOLS.as_u16());
         exchange.kind = Kind::WebSocket;
         exchange.goes_out();
-        let open = Open::new(exchange.metrics());
         let cut = drain.cut.clone();
-        drain.tunnels.spawn(async move {
-            let _open = open;
-            self.run(exchange, cut, tenant).await;
-        });
+        drain.tunnels.spawn(self.run(exchange, cut, tenant));
     }
 
     async fn run(self, mut exchange: Exchange, cut: Cut, tenant: Cut) {

@@ -80,23 +80,6 @@ async fn a_body_that_breaks_http_is_the_clients_fault() {
 }
 
 #[tokio::test]
-async fn of_two_framings_one_goes_up() {
-    for framing in
-        ["content-length: 5\r\ntransfer-encoding: chunked\r\n", "transfer-encoding: chunked\r\ncontent-length: 5\r\n"]
-    {
-        let (house, provider) = House::simple().await;
-        let mut client = Client::connect(house.addr).await;
-        let (headers, body) = (headers(KEY), chat("fake-tokens-2"));
-        let head = format!("POST {CHAT} HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n{headers}{framing}\r\n");
-        client.write(format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len())).await;
-        assert_eq!(client.answer().await.chat().0, script::text(2));
-        let requests = provider.requests();
-        assert_eq!((requests.len(), requests[0].request.body_text.as_str()), (1, body.as_str()));
-        assert_eq!(requests[0].request.header("content-length"), None);
-    }
-}
-
-#[tokio::test]
 async fn a_client_that_asks_whether_to_go_on_is_told_so() {
     let (house, provider) = House::simple().await;
     let body = chat("fake-tokens-3");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use relay_dataplane::drain::Drain;
 use relay_dataplane::limits::Limiter;
-use relay_dataplane::listener;
+use relay_dataplane::listener::{self, Options};
 use relay_dataplane::metrics::Metrics;
 use relay_dataplane::proxy::Proxy;
 use relay_dataplane::serving::Serving;
@@ -34,25 +34,34 @@ pub(crate) type Sample = (BTreeMap<String, String>, u64);
 impl House {
     /// Serves this configuration.
     pub(crate) async fn new(snapshot: &Snapshot) -> Self {
+        Self::with(snapshot, Options::default()).await
+    }
+
+    /// Serves this configuration to clients with these bounds.
+    pub(crate) async fn with(snapshot: &Snapshot, options: Options) -> Self {
         // The providers of these tests listen on this machine.
         let loopback = vec!["127.0.0.0/8".parse().expect("a range")];
-        Self::connecting(snapshot, ConnectorOptions { allow: loopback, ..ConnectorOptions::default() }).await
+        Self::started(snapshot, ConnectorOptions { allow: loopback, ..ConnectorOptions::default() }, options).await
     }
 
     /// Serves this configuration, and connects to upstreams so.
-    pub(crate) async fn connecting(snapshot: &Snapshot, options: ConnectorOptions) -> Self {
+    pub(crate) async fn connecting(snapshot: &Snapshot, connector: ConnectorOptions) -> Self {
+        Self::started(snapshot, connector, Options::default()).await
+    }
+
+    async fn started(snapshot: &Snapshot, connector: ConnectorOptions, options: Options) -> Self {
         let serving = Arc::new(Serving::default());
         serving.swap(Table::new(snapshot, "aaaaaaaaaaaa"), 1);
         let proxy = Arc::new(Proxy {
             serving,
             limiter: Arc::new(Limiter::memory()),
-            upstreams: Arc::new(Upstreams::new(Connector::new(options))),
+            upstreams: Arc::new(Upstreams::new(Connector::new(connector))),
             metrics: Arc::new(Metrics::new().expect("names differ")),
             drain: Drain::default(),
         });
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let addr = socket.local_addr().expect("an address");
-        let accepting = tokio::spawn(listener::run(socket, Arc::clone(&proxy)));
+        let accepting = tokio::spawn(listener::run_with(socket, Arc::clone(&proxy), options));
         Self { proxy, addr, accepting }
     }
 

@@ -1,10 +1,12 @@
 //! The proxy on the wire: real sockets on both sides, fake providers behind it, and a client that shows the bytes.
 
 mod bodies;
+mod bounds;
 mod config;
 mod cuts;
 mod drain;
 mod endings;
+mod frames;
 mod h2;
 mod headers;
 mod hedge;
@@ -22,6 +24,7 @@ mod retries;
 mod rewrite;
 mod routing;
 mod secure;
+mod smuggling;
 mod stalls;
 mod stub;
 mod timeouts;

@@ -114,6 +114,11 @@ impl Client {
         timeout(LIMIT, self.tcp.write_all(bytes.as_ref())).await.expect("in time").expect("sends");
     }
 
+    /// Sends as far as the other side takes it.
+    pub(crate) async fn try_write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        timeout(LIMIT, self.tcp.write_all(bytes)).await.expect("in time")
+    }
+
     /// Reads until what came in shows it; the connection may stay open.
     pub(crate) async fn read_until(&mut self, shows: impl Fn(&[u8]) -> bool) -> &[u8] {
         while !shows(&self.bytes) {
