@@ -32,7 +32,8 @@ pub struct Backend {
     /// The provider's key. It is bound to the origin of `url` and sent nowhere else; redirects are not followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<Credential>,
-    /// What becomes of the `model` of a JSON request body. Default: it goes up as it came.
+    /// What becomes of the model that a request asks for, in its JSON body or, with Gemini and the deployments of AzureOpenAI, in its path.
+    /// Default: it goes up as it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelRewrite>,
     /// What becomes of the client's headers, beyond what the relay itself takes out and puts in. Default: nothing.
@@ -89,7 +90,7 @@ pub struct Credential {
     pub scheme: Option<String>,
 }
 
-/// What becomes of the `model` of a JSON request body: exactly one of the two.
+/// What becomes of the model that a request asks for: exactly one of the two.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::from(rules::MODEL_ONE_OF))]

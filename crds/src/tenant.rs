@@ -4,9 +4,11 @@ use crate::rules;
 use crate::shared::{NamespaceConsent, SecretKeyRef};
 use crate::status::RelayTenantStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A RelayTenant is a caller of the relay: its keys, its limits, and which routes may take its traffic.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -71,8 +73,16 @@ pub struct ApiKey {
     #[schemars(length(min = 64, max = 64), regex(pattern = "^[0-9a-fA-F]{64}$"))]
     pub sha256: Option<String>,
     /// From then on the key is refused with 401 key_expired, by each proxy's own clock; RFC 3339, such as 2027-01-31T00:00:00Z. Default: never.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "time")]
     pub not_after: Option<Time>,
+}
+
+/// A time, with a fault in words that name the form.
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Time>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    text.parse().map(|time: Timestamp| Some(Time(time))).map_err(|_| {
+        D::Error::invalid_value(Unexpected::Other("text"), &"a time of RFC 3339, such as 2027-01-31T00:00:00Z")
+    })
 }
 
 /// What becomes of running streams when the tenant is suspended. Finish (default): they finish. Cut: they end with their format's error event.

@@ -95,7 +95,8 @@ pub struct Exchange {
     first_byte: Option<Duration>,
     bytes_out: u64,
     chunks: u64,
-    tunnelled: Option<Tunnelled>,
+    /// Boxed: most requests have none.
+    tunnelled: Option<Box<Tunnelled>>,
     /// Counts it while its answer runs.
     running: Option<IntGauge>,
 }
@@ -169,7 +170,7 @@ impl Exchange {
     pub fn tunnelled(&mut self, through: Tunnelled) {
         self.bytes_out = through.bytes_out;
         self.chunks = through.messages_out;
-        self.tunnelled = Some(through);
+        self.tunnelled = Some(Box::new(through));
     }
 
     /// Ends it. Only the first call counts.
@@ -213,7 +214,7 @@ impl Exchange {
 
     fn log(&self, end: StreamEnd) {
         let (route, provider) = self.labels();
-        let through = self.tunnelled.as_ref();
+        let through = self.tunnelled.as_deref();
         tracing::info!(
             target: "relay::request",
             request_id = %self.request_id,

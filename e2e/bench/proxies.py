@@ -170,8 +170,8 @@ class Bench:
         manifests.mkdir()
         (manifests / "bench.yaml").write_text(MANIFESTS.format(key=KEY, upstream=self.upstream))
         addresses = ["--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}"]
-        command = [self.bin / "relay-dataplane", "--manifests", manifests, *addresses, "--log-level", "warn", "--lame-duck", "0s"]
-        process = self._start("relay", PROXY_CORE, [*command, "--drain-timeout", "1s"], stdout=subprocess.DEVNULL)
+        command = [self.bin / "relay-dataplane", "--manifests", manifests, *addresses, "--allow-cidr", "127.0.0.1"]
+        process = self._start("relay", PROXY_CORE, [*command, "--log-level", "warn", "--lame-duck", "0s", "--drain-timeout", "1s"], stdout=subprocess.DEVNULL)
         self._await("relay", process, lambda: answers(admin, "/readyz"))
         return Proxy("relay", port, process.pid)
 

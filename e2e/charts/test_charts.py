@@ -237,6 +237,14 @@ def test_tls_is_a_mounted_secret_that_must_be_there(render):
     assert environment(spec)["RELAY_TLS_DIR"]["value"] == "/etc/relay-tls"
 
 
+def test_destinations_are_the_operators_word(render):
+    lists = {"denyCIDRs": ["10.0.0.0/8", "fd00::/8"], "allowCIDRs": ["10.96.7.7"]}
+    told = environment(pod_specs(render({"proxy": {"destinations": lists}}))["stream-relay-proxy"])
+    assert told["RELAY_DENY_CIDR"]["value"] == "10.0.0.0/8,fd00::/8"
+    assert told["RELAY_ALLOW_CIDR"]["value"] == "10.96.7.7"
+    assert not {"RELAY_DENY_CIDR", "RELAY_ALLOW_CIDR"} & set(environment(pod_specs(render({}))["stream-relay-proxy"]))
+
+
 def test_a_rolling_update_never_takes_a_proxy_before_its_successor_is_ready(render):
     deployment = one(render({"proxy": {"replicas": 5}}), "Deployment", "stream-relay-proxy")["spec"]
     assert deployment["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}

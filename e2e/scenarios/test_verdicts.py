@@ -1,6 +1,7 @@
 """What is wrong in an object is refused at `kubectl apply`; what depends on others shows in its status; good routes serve on."""
 
 import copy
+import json
 
 import openai
 import pytest
@@ -28,7 +29,10 @@ def _changed(manifest, path, value):
 
 
 ROUTE, TENANT = manifests.route("unset", "bad", URL), manifests.tenant("unset", "bad", "tenant")
+REWRITTEN = manifests.route("unset", "bad", URL, rewrite={"prefix": "/"})
+KEPT_ALIVE = manifests.route("unset", "bad", URL, keepAlive={"interval": "15s"})
 BACKEND, KEY = ("backends", 0), ("apiKeys", 0)
+X_TIER = {"name": "x-tier", "value": "a"}
 REFUSED = {
     "plaintext": (ROUTE, (*BACKEND, "allowPlaintext"), None, "url must be https://, or http:// together with allowPlaintext: true"),
     "user in url": (ROUTE, (*BACKEND, "url"), "https://me@api.test", "credentials belong in credential.secretRef"),
@@ -42,11 +46,74 @@ REFUSED = {
     "long timeout": (ROUTE, ("timeouts",), {"idle": "25h"}, "a duration must not be longer than 24h"),
     "big body": (ROUTE, ("body",), {"max": "2Gi"}, "body.max must be more than 0 and at most 1Gi: write it like 10Mi"),
     "unknown provider": (ROUTE, (*BACKEND, "provider"), "Other", 'supported values: "OpenAI"'),
-    "unknown field": (ROUTE, ("retries",), {"attempts": 3}, 'unknown field "spec.retries"'),
+    "unknown field": (ROUTE, ("record",), "Bodies", 'unknown field "spec.record"'),
+    "azure without url": (
+        ROUTE,
+        ("backends",),
+        [{"name": "only", "provider": "AzureOpenAI", "credential": {"secretRef": {"name": "provider", "key": "api-key"}}}],
+        "url is required for provider Custom, AzureOpenAI and AzureSpeech",
+    ),
+    "header twice": (ROUTE, ("matches", 0, "headers"), [X_TIER, {"name": "X-Tier", "value": "b"}], "upper and lower case mean the same"),
+    "key as match": (ROUTE, ("matches", 0, "headers"), [{"name": "Authorization", "value": "x"}], "a match can't name a header that frames"),
+    "line break": (ROUTE, ("matches", 0, "headers"), [{"name": "x", "value": "a\r\nb: c"}], "the value of a header must be visible ASCII"),
+    "framing set": (ROUTE, (*BACKEND, "headers"), {"set": [{"name": "Host", "value": "x"}]}, "headers must not name a header that frames"),
+    "framing removed": (ROUTE, (*BACKEND, "headers"), {"remove": ["content-length"]}, "headers must not name a header that frames"),
+    "own header": (ROUTE, (*BACKEND, "headers"), {"remove": ["Authorization"]}, "the header of the backend's credential"),
+    "own header set": (
+        ROUTE,
+        (*BACKEND, "headers"),
+        {"set": [{"name": "authorization", "value": "x"}]},
+        "the header of the backend's credential",
+    ),
+    "two models": (ROUTE, (*BACKEND, "model"), {"name": "a", "map": {"a": "b"}}, "exactly one of name or map must be set"),
+    "no map": (ROUTE, (*BACKEND, "model"), {"map": {}}, "spec.backends[0].model.map"),
+    "heavy": (ROUTE, (*BACKEND, "weight"), 1_000_001, "spec.backends[0].weight"),
+    "late priority": (ROUTE, (*BACKEND, "priority"), 16, "spec.backends[0].priority"),
+    "ca in the clear": (ROUTE, (*BACKEND, "tls"), {"caRef": {"name": "ca"}}, "tls goes with an https:// url"),
+    "relative rewrite": (ROUTE, ("rewrite",), {"prefix": "v1"}, "rewrite.prefix must start with /"),
+    "rewritten exact path": (REWRITTEN, ("matches", 0, "path"), {"exact": "/v1"}, "rewrite.prefix replaces a matched prefix"),
+    "unknown format": (ROUTE, ("format",), "OpenAi", 'supported values: "Auto"'),
+    "long connect": (ROUTE, ("timeouts",), {"connect": "25h"}, "a duration must not be longer than 24h"),
+    "fast keep-alive": (ROUTE, ("keepAlive",), {"interval": "100ms"}, "keepAlive.interval must be 1s to 1h"),
+    "keep-alive for gemini": (KEPT_ALIVE, (*BACKEND, "provider"), "Gemini", "keepAlive sends comments"),
+    "keep-alive in gemini's format": (KEPT_ALIVE, ("format",), "GeminiStream", "keepAlive sends comments"),
+    "many retries": (ROUTE, ("retries",), {"attempts": 6}, "spec.retries.attempts"),
+    "retried success": (ROUTE, ("retries",), {"statuses": [200]}, "spec.retries.statuses[0]"),
+    "hedge alone": (ROUTE, ("hedge",), {"after": "1s"}, "hedge asks a second backend"),
+    "instant hedge": (ROUTE, ("hedge",), {"after": "0s"}, "hedge.after must be more than 0s"),
+    "limit of cancel": (ROUTE, ("onClientGone",), {"mode": "Cancel", "limit": "30s"}, "onClientGone.limit goes with mode: Drain"),
+    "no time": (TENANT, (*KEY, "notAfter"), "tomorrow", "spec.apiKeys[0].notAfter"),
+    "unknown end": (TENANT, ("onSuspend",), "Kill", 'supported values: "Finish", "Cut"'),
     "no key form": (TENANT, (*KEY, "secretRef"), None, "exactly one of secretRef or sha256 must be set"),
     "key as digest": (TENANT, (*KEY, "sha256"), "not-a-digest", "spec.apiKeys[0].sha256"),
     "amount alone": (TENANT, ("limits", "requests"), {"amount": 5}, "amount and per go together"),
     "both limits": (TENANT, ("limits", "requests"), {"amount": 5, "per": "Hour", "unlimited": True}, "set either amount (with per)"),
+}
+
+
+# Every field at once, some at their bounds.
+FULL = {
+    "matches": [{"path": {"prefix": "/team"}, "headers": [X_TIER, {"name": "X-Region", "value": "eu west"}]}],
+    "rewrite": {"prefix": "/"},
+    "format": "OpenAIChat",
+    "timeouts": {"connect": "1s", "firstByte": "2m", "idle": "0s", "total": "24h"},
+    "keepAlive": {"interval": "1h"},
+    "retries": {"attempts": 0, "statuses": [400, 599], "budgetPercent": 100},
+    "hedge": {"after": "1ms", "maxPercent": 1},
+    "onClientGone": {"mode": "Drain", "limit": "1s"},
+    "backends": [
+        {
+            "name": "own",
+            "provider": "Custom",
+            "url": "https://llm.internal",
+            "model": {"map": {"org/a.b:c": "x"}},
+            "headers": {"set": [{"name": "Authorization", "value": "none"}], "remove": ["x-debug"]},
+            "weight": 0,
+            "priority": 15,
+            "tls": {"caRef": {"name": "ca"}},
+        },
+        {"name": "other", "provider": "Custom", "url": "https://llm.internal", "model": {"name": "y"}, "weight": 1_000_000},
+    ],
 }
 
 
@@ -66,6 +133,16 @@ def test_kubectl_apply_refuses_it_and_names_the_cure(refusals, case):
     done = kubectl("apply", "-f", "-", stdin=yaml.safe_dump(changed), check=False)
     assert done.returncode != 0, f"it was taken: {done.stdout}"
     assert cure in done.stderr
+
+
+def test_kubectl_apply_takes_every_field_and_keeps_it(refusals):
+    route = manifests.route(refusals, "full", URL, **FULL)
+    tenant = manifests.tenant(refusals, "full", "tenant")
+    tenant["spec"] |= {"onSuspend": "Cut"}
+    tenant["spec"]["apiKeys"][0]["notAfter"] = "2027-01-31T12:00:00Z"
+    done = kubectl("apply", "--dry-run=server", "-o", "json", "-f", "-", stdin=yaml.safe_dump_all([route, tenant]))
+    kept = [item["spec"] for item in json.loads(done.stdout)["items"]]
+    assert kept == [route["spec"], tenant["spec"]]
 
 
 def test_a_missing_secret_is_told_holds_the_routes_place_and_heals(team, relay, providers):

@@ -48,9 +48,18 @@ def answers(url) -> bool:
 
 @pytest.fixture(scope="session")
 def programs() -> pathlib.Path:
-    """Folder of the programs that were built for the images."""
+    """Folder of the programs that were built for the images; RELAY_PROGRAMS names another."""
+    if folder := os.environ.get("RELAY_PROGRAMS"):
+        return pathlib.Path(folder).resolve()
     built = subprocess.run([ROOT / "e2e/binaries"], check=True, capture_output=True, text=True)
     return pathlib.Path(built.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def node_sdks() -> pathlib.Path:
+    """Folder of Node's official SDKs."""
+    installed = subprocess.run([ROOT / "e2e/setup", "sdk"], check=True, capture_output=True, text=True)
+    return pathlib.Path(installed.stdout.split()[-1])
 
 
 @dataclass

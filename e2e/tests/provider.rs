@@ -4,6 +4,8 @@
 mod client;
 #[path = "provider/families.rs"]
 mod families;
+#[path = "provider/formats.rs"]
+mod formats;
 #[path = "provider/framing.rs"]
 mod framing;
 #[path = "provider/http2.rs"]
@@ -12,3 +14,7 @@ mod http2;
 mod observing;
 #[path = "provider/program.rs"]
 mod program;
+#[path = "provider/shapes.rs"]
+mod shapes;
+#[path = "provider/tls.rs"]
+mod tls;

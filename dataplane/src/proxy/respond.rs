@@ -7,7 +7,7 @@ use crate::reason::Reason;
 use crate::relay::{AnswerBody, Cuts, Deadline, Guarded, Manner, Relayed};
 use crate::table::RouteEntry;
 use crate::upstream::{Answer, Switched};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response, StatusCode, Version};
 use http_body::Body;
 use std::time::Duration;
@@ -49,8 +49,8 @@ pub(super) fn relayed(answered: Answered, mut exchange: Exchange, cuts: Cuts) ->
     let (mut head, body) = response.into_parts();
     exchange.code = Some(head.status.as_u16());
     exchange.goes_out();
-    let content_type = head.headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
-    exchange.kind = head.headers.get(CONTENT_TYPE).map_or(Kind::Binary, |value| Kind::of(value.as_bytes()));
+    let content_type = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    exchange.kind = Kind::of(content_type);
     if head.status == StatusCode::TOO_MANY_REQUESTS || head.status.is_server_error() {
         exchange.reason = Some(Reason::UpstreamStatus);
     }

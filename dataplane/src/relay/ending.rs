@@ -98,14 +98,13 @@ impl Stopped<'_> {
         let Self { stop, framing, observer, .. } = self;
         let can_be_cut = framing != Framing::Bytes;
         let error = observer.seen().error;
-        let is_over = match can_be_cut {
-            true => error || observer.is_whole(stop == Stop::End),
-            false => stop == Stop::End,
-        };
+        let has_ended = stop == Stop::End;
+        let is_over = if can_be_cut { error || observer.is_whole(has_ended) } else { has_ended };
         if is_over {
-            let (end, reason) = match error {
-                true => (StreamEnd::UpstreamError, Some(Reason::UpstreamError)),
-                false => (StreamEnd::Complete, None),
+            let (end, reason) = if error {
+                (StreamEnd::UpstreamError, Some(Reason::UpstreamError))
+            } else {
+                (StreamEnd::Complete, None)
             };
             return Ending { end, reason, last: Last::Clean(self.tail) };
         }

@@ -37,7 +37,8 @@ pub(super) fn begin_in<B: Source>(places: &'static Semaphore, mut stream: Box<St
     });
 }
 
-async fn read<B: Source>(stream: &mut Stream<B>) {
+/// Reads to the end, to what stops it, or to the bound.
+pub(super) async fn read<B: Source>(stream: &mut Stream<B>) {
     let mut read = 0;
     while read < MAX_READ_ON
         && let Ok(bytes) = poll_fn(|cx| stream.source.poll(cx)).await

@@ -8,14 +8,19 @@ use super::deadline::Alarm;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::task::futures::TaskLocalFuture;
 use tokio::time::Instant;
 
 /// How long a piece of an answer may wait for its client.
-pub const WRITE_STALL: Duration = Duration::from_secs(60);
+pub const WRITE_STALL: Duration = Duration::from_mins(1);
+/// How fast a client reads at least, in bytes per second: that of speech at 64 kbit/s. It tells of what it read only when it has read half of its
+/// window, of 2 MiB and more in common libraries; so what it was given before the wait buys it more time, at this rate.
+const SLOWEST: u64 = 8 * 1024;
+/// The longest wait that can be bought.
+const LONGEST: Duration = Duration::from_mins(4);
 /// The largest piece that is given to HTTP/2 at once, in bytes: a client that takes one in [`WRITE_STALL`] is slow and not stalled. That of a frame
 /// (RFC 9113, section 4.2).
 pub(super) const MAX_PIECE: usize = 16 * 1024;
@@ -29,6 +34,8 @@ tokio::task_local! {
 pub(super) struct Turn {
     /// The number of moves. Odd: the client's.
     moves: AtomicU32,
+    /// How many bytes were given out.
+    given: AtomicU64,
     stalled: AtomicBool,
 }
 
@@ -38,8 +45,9 @@ impl Turn {
         TURN.try_with(Arc::clone).ok()
     }
 
-    /// A piece was given out.
-    pub(super) fn offer(&self) {
+    /// A piece of so many bytes was given out.
+    pub(super) fn offer(&self, bytes: usize) {
+        self.given.fetch_add(bytes as u64, Ordering::Relaxed);
         let moves = self.moves.load(Ordering::Relaxed);
         // Also behind an offer: another piece, another minute.
         self.moves.store(moves.wrapping_add(if moves & 1 == 0 { 1 } else { 2 }), Ordering::Relaxed);
@@ -59,9 +67,24 @@ impl Turn {
     }
 }
 
-/// Runs the tasks of HTTP/2 streams, and ends those whose client takes nothing for [`WRITE_STALL`].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct StreamTasks;
+/// Runs the tasks of HTTP/2 streams, and ends those whose client takes nothing for too long.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamTasks {
+    write_stall: Duration,
+}
+
+impl StreamTasks {
+    /// Ends a stream when a piece waited for its client for `write_stall`, and up to four minutes longer by what the client was given before.
+    pub const fn new(write_stall: Duration) -> Self {
+        Self { write_stall }
+    }
+}
+
+impl Default for StreamTasks {
+    fn default() -> Self {
+        Self::new(WRITE_STALL)
+    }
+}
 
 impl<F> hyper::rt::Executor<F> for StreamTasks
 where
@@ -71,15 +94,19 @@ where
         let turn = Arc::new(Turn::default());
         // Boxed: a task that holds it would hold room for two, one of them moved from.
         let stream = Box::pin(TURN.scope(Arc::clone(&turn), stream));
-        tokio::spawn(Supervised { stream, turn, seen: 0, until: Instant::now(), alarm: Alarm::default() });
+        let (write_stall, until) = (self.write_stall, Instant::now());
+        tokio::spawn(Supervised { stream, turn, write_stall, seen: 0, given: 0, until, alarm: Alarm::default() });
     }
 }
 
 struct Supervised<F: Future> {
     stream: Pin<Box<TaskLocalFuture<Arc<Turn>, F>>>,
     turn: Arc<Turn>,
+    write_stall: Duration,
     /// The move that it waits for, and until when.
     seen: u32,
+    /// How much was given out when it began to wait for that.
+    given: u64,
     until: Instant,
     alarm: Alarm,
 }
@@ -98,7 +125,11 @@ impl<F: Future> Future for Supervised<F> {
         }
         if moves != this.seen {
             this.seen = moves;
-            this.until = Instant::now() + WRITE_STALL;
+            let given = this.turn.given.load(Ordering::Relaxed);
+            let bought = Duration::from_secs((given - this.given) / SLOWEST);
+            this.given = given;
+            // A moment that was bought stays: the window that it was bought for is still being read.
+            this.until = this.until.max(Instant::now() + this.write_stall + bought.min(LONGEST));
         }
         if !this.alarm.rings(this.until, cx) {
             return Poll::Pending;

@@ -78,9 +78,13 @@ impl<B: Source> Stream<B> {
     /// The next piece for the client.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Aborted>>> {
         let next = self.poll_next(cx);
-        self.offered = matches!(next, Poll::Ready(Some(Ok(_))));
+        let given = match &next {
+            Poll::Ready(Some(Ok(piece))) => Some(piece.len()),
+            _ => None,
+        };
+        self.offered = given.is_some();
         if let Some(turn) = &self.turn {
-            if self.offered { turn.offer() } else { turn.wait() }
+            given.map_or_else(|| turn.wait(), |bytes| turn.offer(bytes));
         }
         next
     }

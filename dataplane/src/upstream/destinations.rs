@@ -113,6 +113,7 @@ fn class(address: IpAddr) -> Option<AddressClass> {
 }
 
 /// The IPv4 address behind an IPv6 one, by which a translator or tunnel, or the machine itself, would deliver.
+#[expect(clippy::match_same_arms, reason = "each form of an address stands with its source")]
 fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let v4 = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());

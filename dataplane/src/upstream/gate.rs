@@ -4,14 +4,14 @@ use super::sync::{AtomicU8, AtomicWaker, Ordering};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
-/// A wake goes to the task, and is noted.
+/// A wake goes to the task, which knows of it then, and is noted.
 const IDLE: u8 = 0;
 /// The connection is being polled: a wake only becomes [`HIT`], since the poller looks afterwards anyway.
-const MUTED: u8 = 1;
+const MUTED: u8 = 2;
 /// Woken while being polled.
-const HIT: u8 = 2;
-/// Woken from outside; the task knows.
-const NOTED: u8 = 3;
+const HIT: u8 = MUTED | WOKEN;
+/// The bit that a wake sets.
+const WOKEN: u8 = 1;
 
 /// Remembers whether the connection was woken since it was polled last. Without it, the server's loop would poll the connection again for nothing
 /// on every event (1.5 times the instructions).
@@ -55,18 +55,9 @@ impl Wake for Gate {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        loop {
-            let (from, to) = match self.state.load(Ordering::Acquire) {
-                MUTED => (MUTED, HIT),
-                IDLE => (IDLE, NOTED),
-                _ => return,
-            };
-            if self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-                if from == IDLE {
-                    self.task.wake();
-                }
-                return;
-            }
+        // Written even where the bit is set already: only then does the poller, who reads it, see all that came before this wake.
+        if self.state.fetch_or(WOKEN, Ordering::AcqRel) == IDLE {
+            self.task.wake();
         }
     }
 }

@@ -17,7 +17,7 @@ mod source;
 mod stream;
 mod sync;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tls;
 mod upgrade;
 mod upload;
@@ -162,7 +162,7 @@ impl Upstreams {
         let (mut moves, mut older) = (0, false);
         loop {
             let way = if older {
-                self.dial_http1(target).await.map(|connection| Way::Own { connection, kept: false })
+                Box::pin(self.dial_http1(target)).await.map(|connection| Way::Own { connection, kept: false })
             } else {
                 self.way(target, &trust, &key).await
             };
@@ -197,7 +197,8 @@ impl Upstreams {
         if let Some(connection) = self.pool.take(key) {
             return Ok(Way::Own { connection, kept: true });
         }
-        let dial = self.connector.connect(target, trust, Offer::Both);
+        // On the heap, since most requests need no new connection and would carry the room for one.
+        let dial = Box::pin(self.connector.connect(target, trust, Offer::Both));
         let connecting = async {
             let stream = match lane {
                 None => dial.await?,
@@ -218,7 +219,7 @@ impl Upstreams {
             }
             Ok(Way::Own { connection: Connection::open(stream).await?, kept: false })
         };
-        within(target, connecting).await
+        within(target, Box::pin(connecting)).await
     }
 
     async fn send_on(

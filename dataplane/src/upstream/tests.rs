@@ -1,4 +1,10 @@
+mod destinations;
+mod dial;
 mod gate;
+mod gate_loom;
+mod pool;
+pub(crate) mod received;
+mod tls;
 mod upload;
 
 use super::HostOverride;

@@ -2,15 +2,17 @@
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
+use relay_e2e::provider::tls::{Alpn, Tls};
 use relay_e2e::provider::{Config, Provider, behaviour};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// A fake LLM and speech provider: OpenAI Chat Completions and Audio Speech, Anthropic Messages, Azure Speech.
+/// A fake LLM and speech provider: OpenAI, Azure OpenAI, SiliconFlow, Anthropic, Gemini, Ollama, ElevenLabs, Azure Speech.
 ///
 /// The model name of a request decides how it is answered (table below). What it received, credentials included,
 /// stands at /_fake/requests: never give it a real key.
@@ -35,6 +37,9 @@ struct Args {
     /// How long running streams may go on after SIGTERM.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time)]
     grace: Duration,
+    /// Serve TLS, h2 and HTTP/1.1, with tls.crt and tls.key of this folder.
+    #[arg(long, value_name = "DIR", env = "PROVIDER_TLS")]
+    tls: Option<PathBuf>,
     /// What to log, to stderr: error, warn, info, debug (each request), or a tracing filter.
     #[arg(long, env = "PROVIDER_LOG", default_value = "info")]
     log: String,
@@ -57,8 +62,9 @@ async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM handler")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT handler")?;
-    let Args { listen, keys, identity, tokens, gap, grace, log: _ } = args;
-    let provider = Provider::start(Config { listen, keys, identity, tokens, gap, grace })
+    let Args { listen, keys, identity, tokens, gap, grace, tls, log: _ } = args;
+    let tls = tls.map(|folder| Tls::from_folder(&folder, Alpn::Both)).transpose().context("--tls")?;
+    let provider = Provider::start(Config { listen, keys, identity, tokens, gap, grace, keep: 0, tls })
         .await
         .with_context(|| format!("cannot listen on {listen} (choose another address with --listen)"))?;
     println!("listening on {}", provider.addr());

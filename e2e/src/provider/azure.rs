@@ -2,7 +2,8 @@
 //! model name is elsewhere.
 
 use super::call::{Call, Carries, audio_pieces};
-use super::family::{Family, Problem};
+use super::family::Family;
+use super::problem::Problem;
 use super::reply::Reply;
 
 const FAMILY: Family = Family::AzureSpeech;

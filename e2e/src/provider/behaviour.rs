@@ -34,6 +34,30 @@ pub enum Fault {
     ErrorMidway,
     /// The error event midway and then the terminal event, as vLLM and SGLang do.
     ErrorThenDone,
+    /// A content-length that promises the whole answer, half of it, then a clean end: h1 closes, h2 ends the stream.
+    ShortLength,
+    /// Half an event, then bytes that are no HTTP: h1 a chunk size that is none, h2 no frame.
+    BadChunk,
+}
+
+/// The shape of an error inside an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ErrorShape {
+    /// As the family does it.
+    #[default]
+    Usual,
+    /// `"error":"text"`.
+    Text,
+    /// The fields of the error at the top.
+    Flat,
+    /// `"error":{...}`.
+    Nested,
+    /// Flat and nested in one.
+    Dual,
+    /// An ordinary chunk with `finish_reason` "error" and a top-level `error`, as OpenRouter does; elsewhere as usual.
+    Chunk,
+    /// `response.failed`, where the format has it; elsewhere as usual.
+    Failed,
 }
 
 /// Line ends of an event stream.
@@ -81,6 +105,8 @@ pub enum RetryAfter {
     Never,
     /// This long; below whole seconds as `retry-after-ms` too.
     Wait(Duration),
+    /// Until this long from now, as a date.
+    Date(Duration),
 }
 
 /// A silence in the middle of the stream.
@@ -101,13 +127,15 @@ pub struct Failure {
     pub html: bool,
     /// What `retry-after` says.
     pub retry_after: RetryAfter,
+    /// 200 and the error as one JSON text, though events were asked for.
+    pub as_ok: bool,
 }
 
 /// How the text of an event stream is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Text {
-    /// Line ends.
-    pub line_end: LineEnd,
+    /// Line ends; none is what the family sends.
+    pub line_end: Option<LineEnd>,
     /// Begin with U+FEFF.
     pub bom: bool,
     /// Comment lines between and inside events.
@@ -148,6 +176,8 @@ pub struct Behaviour {
     pub stall: Option<Stall>,
     /// How the stream goes wrong.
     pub fault: Option<Fault>,
+    /// How an error inside the answer is written.
+    pub shape: ErrorShape,
     /// How the answer fails before it begins.
     pub failure: Failure,
     /// How events are written.
@@ -156,6 +186,10 @@ pub struct Behaviour {
     pub writes: Writes,
     /// When usage is told.
     pub usage: Usage,
+    /// Tokens of reasoning in front of the answer; they count as output.
+    pub reasoning: usize,
+    /// Tokens of the prompt that came out of a cache.
+    pub cached: usize,
 }
 
 /// A `fake-` name that says something the provider does not know. Refused rather than ignored: a test with a
@@ -208,6 +242,9 @@ impl Behaviour {
         if behaviour.failure.html && behaviour.failure.status.is_none() {
             behaviour.failure.status = Some(502);
         }
+        if behaviour.shape != ErrorShape::Usual && behaviour.fault.is_none() {
+            behaviour.fault = Some(Fault::ErrorMidway);
+        }
         Ok(behaviour)
     }
 
@@ -224,16 +261,21 @@ impl Behaviour {
             Effect::Stall => self.stall = Some(Stall { wait: read.time, inside: false }),
             Effect::StallInside => self.stall = Some(Stall { wait: read.time, inside: true }),
             Effect::End(fault) => self.fault = Some(fault),
+            Effect::Shape(shape) => self.shape = shape,
+            Effect::AsOk => self.failure.as_ok = true,
             Effect::Html => self.failure.html = true,
             Effect::After => self.failure.retry_after = RetryAfter::Wait(read.time),
+            Effect::AfterDate => self.failure.retry_after = RetryAfter::Date(read.time),
             Effect::AfterNone => self.failure.retry_after = RetryAfter::Never,
-            Effect::Lines(end) => self.text.line_end = end,
+            Effect::Lines(end) => self.text.line_end = Some(end),
             Effect::Bom => self.text.bom = true,
             Effect::Comments => self.text.comments = true,
             Effect::Split => self.writes.split = Some(read.number.max(1)),
             Effect::Bytewise => self.writes.split = Some(1),
             Effect::Flush => self.writes.flush = true,
             Effect::BigEvent => self.text.big_event = Some(read.number),
+            Effect::Reasoning => self.reasoning = read.number,
+            Effect::Cached => self.cached = read.number,
             Effect::Usage(usage) => self.usage = usage,
             Effect::Gzip => self.writes.gzip = true,
         }

@@ -34,13 +34,27 @@ pub(super) struct ScriptBody {
     over: bool,
     http2: bool,
     exchange: Option<Exchange>,
+    /// Bytes of the answer that its record keeps.
+    keep: usize,
     control: Arc<Control>,
 }
 
-/// A step that ends the body badly; `settled` once everything before it had its chance to leave.
+/// A step that goes wrong; `settled` once everything before it had its chance to leave.
 struct Last {
-    reset: bool,
+    how: How,
     settled: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// The framing breaks off.
+    Cut,
+    /// The connection is reset.
+    Reset,
+    /// A clean end, short of the content-length.
+    Short,
+    /// No end yet: what follows comes behind bytes that are no HTTP.
+    Garble,
 }
 
 impl ScriptBody {
@@ -52,7 +66,13 @@ impl ScriptBody {
         exchange: Option<Exchange>,
         control: Arc<Control>,
     ) -> Self {
-        Self { steps, timer: None, last: None, remaining: length, over: length == Some(0), http2, exchange, control }
+        let over = length == Some(0);
+        Self { steps, timer: None, last: None, remaining: length, over, http2, exchange, keep: 0, control }
+    }
+
+    /// Lets the record keep the first bytes of the answer, at least so many where there are.
+    pub(super) fn keeping(self, bytes: usize) -> Self {
+        Self { keep: bytes, ..self }
     }
 
     fn end(&mut self, ended: Ended) {
@@ -64,6 +84,7 @@ impl ScriptBody {
 
     fn sent(&mut self, bytes: &Bytes) {
         if let Some(exchange) = &self.exchange {
+            exchange.keep(bytes, self.keep);
             exchange.sent(bytes.len());
         }
         if let Some(remaining) = &mut self.remaining {
@@ -75,17 +96,34 @@ impl ScriptBody {
         }
     }
 
-    /// Lets bytes leave first, then cuts or resets.
+    /// Lets bytes leave first, then goes wrong.
     fn poll_last(&mut self, cx: &mut Context<'_>, mut last: Last) -> Option<Polled> {
         if last.settled {
-            self.end(Ended::Aborted);
-            if last.reset {
-                self.control.reset();
-                // Who asks again before the connection is gone must not take this for the body's end.
-                self.last = Some(last);
-                return Some(Poll::Pending);
+            match last.how {
+                How::Garble => {
+                    self.control.garble();
+                    // From here on it is broken, whoever notices first.
+                    if let Some(mut exchange) = self.exchange.take() {
+                        exchange.end(Ended::Aborted);
+                    }
+                    return None;
+                }
+                How::Cut => {
+                    self.end(Ended::Aborted);
+                    return Some(Poll::Ready(Some(Err(CutOff))));
+                }
+                How::Short => {
+                    self.end(Ended::Aborted);
+                    return Some(Poll::Ready(None));
+                }
+                How::Reset => {
+                    self.end(Ended::Aborted);
+                    self.control.reset();
+                    // Who asks again before the connection is gone must not take this for the body's end.
+                    self.last = Some(last);
+                    return Some(Poll::Pending);
+                }
             }
-            return Some(Poll::Ready(Some(Err(CutOff))));
         }
         last.settled = true;
         self.last = Some(last);
@@ -130,8 +168,10 @@ impl Body for ScriptBody {
                     return Poll::Pending;
                 }
                 Some(Step::Wait(time)) => this.timer = Some(Box::pin(sleep(time))),
-                Some(Step::Cut) => this.last = Some(Last { reset: false, settled: false }),
-                Some(Step::Reset) => this.last = Some(Last { reset: true, settled: false }),
+                Some(Step::Cut) => this.last = Some(Last { how: How::Cut, settled: false }),
+                Some(Step::Reset) => this.last = Some(Last { how: How::Reset, settled: false }),
+                Some(Step::Short) => this.last = Some(Last { how: How::Short, settled: false }),
+                Some(Step::Garble) => this.last = Some(Last { how: How::Garble, settled: false }),
                 None => this.end(Ended::Complete),
             }
         }

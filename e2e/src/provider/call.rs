@@ -1,13 +1,15 @@
 //! One request with everything that answering it needs. Answering is pure: no clock, no socket.
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
 use super::behaviour::{Behaviour, Fault};
-use super::family::{Family, Problem};
+use super::family::Family;
+use super::problem::Problem;
 use super::reply::{Played, Reply};
 use super::server::Config;
-use super::{azure, chat, messages, models, speech};
+use super::target::{Api, Target};
+use super::{azure, chat, elevenlabs, gemini, messages, models, ollama, responses, speech};
 
 /// What the body of an answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,9 @@ pub(super) struct Call<'a> {
     pub(super) config: &'a Config,
     pub(super) method: &'a Method,
     pub(super) path: &'a str,
+    pub(super) query: &'a str,
+    /// What the path says.
+    pub(super) target: Target<'a>,
     pub(super) headers: &'a HeaderMap,
     pub(super) body: &'a [u8],
     /// The body as JSON, if it is.
@@ -44,31 +49,39 @@ impl Call<'_> {
         if let Some(refusal) = self.refusal() {
             return refusal;
         }
-        let family = Family::of(self.path, self.headers);
-        let answer = match (self.method.as_str(), self.path) {
-            ("POST", "/v1/chat/completions") => chat::answer(self),
-            ("POST", "/v1/audio/speech") => speech::answer(self),
-            ("POST", "/v1/messages") => messages::answer(self),
-            ("POST", "/cognitiveservices/v1") => azure::answer(self),
-            ("GET", "/v1/models") => Ok(models::list(self, family)),
-            _ => Err(self.no_such_path(family)),
+        let family = self.target.family;
+        let answer = match self.target.api {
+            Api::Chat => chat::answer(self),
+            Api::Responses => responses::answer(self),
+            Api::Speech => speech::answer(self),
+            Api::Messages => messages::answer(self),
+            Api::Gemini { stream } => gemini::answer(self, stream),
+            Api::ElevenLabs => elevenlabs::answer(self),
+            Api::AzureSpeech => azure::answer(self),
+            Api::OllamaChat => ollama::answer(self, ollama::Operation::Chat),
+            Api::OllamaGenerate => ollama::answer(self, ollama::Operation::Generate),
+            Api::Models => Ok(models::list(self, family)),
+            Api::Unknown => Err(self.no_such_path(family)),
         };
         answer.unwrap_or_else(|problem| family.error(self, &problem))
     }
 
     /// The answer to a request without a key that is known.
     pub(super) fn refusal(&self) -> Option<Reply> {
-        let family = Family::of(self.path, self.headers);
+        let family = self.target.family;
         let key = family.credential(self.headers);
         let known = |key: &str| self.config.keys.is_empty() || self.config.keys.iter().any(|known| known == key);
-        (!key.is_some_and(known)).then(|| family.unauthorized(self, key.is_none()))
+        (family.wants_key() && !key.is_some_and(known)).then(|| family.unauthorized(self, key.is_none()))
     }
 
     fn no_such_path(&self, family: Family) -> Problem {
         match family {
             Family::OpenAi => Problem::new(404, format!("Invalid URL ({} {})", self.method, self.path)),
-            Family::Anthropic => Problem::new(404, "Not Found"),
-            Family::AzureSpeech => Problem::new(404, "Resource not found"),
+            Family::AzureOpenAi | Family::AzureSpeech => Problem::new(404, "Resource not found"),
+            Family::Ollama => Problem::new(404, "404 page not found"),
+            Family::SiliconFlow | Family::Anthropic | Family::Gemini | Family::ElevenLabs => {
+                Problem::new(404, "Not Found")
+            }
         }
     }
 
@@ -103,12 +116,27 @@ impl Call<'_> {
     /// cannot carry the error event asked for.
     pub(super) fn failure(&self, family: Family, played: &Played, carries: Carries) -> Option<Reply> {
         let behaviour = &played.behaviour;
+        if behaviour.failure.as_ok {
+            let value = family.error_value(self, &Problem::breakdown(family));
+            let reply = Reply::json(StatusCode::OK, &value).with(family.headers(self, behaviour.slow_first));
+            return Some(reply.after(behaviour.slow_first));
+        }
         let status = behaviour.failure.status.or(match (carries, behaviour.fault) {
             (Carries::Json | Carries::Audio, Some(Fault::ErrorFirst))
             | (Carries::Json, Some(Fault::ErrorMidway | Fault::ErrorThenDone)) => Some(500),
             _ => None,
         })?;
         Some(family.fail(self, status, behaviour.failure, behaviour.slow_first))
+    }
+
+    /// A field of the JSON body.
+    pub(super) fn field(&self, name: &str) -> Option<&Value> {
+        self.json?.get(name)
+    }
+
+    /// The value of a parameter of the query.
+    pub(super) fn asks(&self, name: &str) -> Option<&str> {
+        self.query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|pair| pair.1)
     }
 
     /// The family's headers and the provider's on a good answer.

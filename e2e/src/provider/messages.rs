@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::behaviour::Usage;
+use super::behaviour::{ErrorShape, Usage};
 use super::call::{Call, Carries, words};
-use super::family::{Family, Problem};
+use super::family::Family;
 use super::plan::{InBand, Kind};
+use super::problem::Problem;
 use super::reply::{Played, Reply};
-use super::script;
 use super::sse::Event;
+use super::{in_band, script};
 
 const FAMILY: Family = Family::Anthropic;
 
@@ -20,6 +21,7 @@ struct Message {
     tokens: usize,
     stop_reason: &'static str,
     input_tokens: usize,
+    cached: usize,
     usage: Usage,
 }
 
@@ -30,7 +32,10 @@ pub(super) fn answer(call: &Call) -> Result<Reply, Problem> {
     }
     let reply = if message.stream {
         let text = played.behaviour.text;
-        let in_band = InBand { error: Some(error_event(call).encode(text)), terminal: Some(stop().encode(text)) };
+        let in_band = InBand {
+            error: Some(error_event(call, played.behaviour.shape).encode(text)),
+            terminal: Some(stop().encode(text)),
+        };
         let count = message.tokens;
         Reply::events(message.events(), count, &played, in_band)
     } else {
@@ -39,8 +44,9 @@ pub(super) fn answer(call: &Call) -> Result<Reply, Problem> {
     Ok(call.good(FAMILY, reply))
 }
 
-fn error_event(call: &Call) -> Event {
-    event(Kind::Tail, "error", &FAMILY.error_value(call, &Problem::new(529, "Overloaded")))
+fn error_event(call: &Call, shape: ErrorShape) -> Event {
+    let fields = json!({"type": "error", "request_id": call.request_id()});
+    event(Kind::Tail, "error", &in_band::error(call, FAMILY, fields, shape))
 }
 
 fn stop() -> Event {
@@ -83,6 +89,7 @@ impl Message {
             tokens: played.tokens.min(most),
             stop_reason: if played.tokens > most { "max_tokens" } else { "end_turn" },
             input_tokens: prompt.map(words).sum(),
+            cached: played.behaviour.cached,
             usage: played.behaviour.usage,
         };
         Ok((message, played))
@@ -95,7 +102,8 @@ impl Message {
         });
         if self.usage != Usage::Never {
             body["usage"] = json!({
-                "input_tokens": self.input_tokens, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0,
+                "input_tokens": self.input_tokens, "cache_creation_input_tokens": 0,
+                "cache_read_input_tokens": self.cached,
                 "output_tokens": output, "service_tier": "standard",
             });
         }

@@ -1,5 +1,6 @@
-//! The fake provider: a server that speaks OpenAI Chat Completions and Audio Speech, Anthropic Messages and Azure
-//! Speech as the real ones do, knows what it will say, remembers what it received, and misbehaves on demand.
+//! The fake provider: a server that speaks as the real ones do (OpenAI Chat Completions, Responses and Audio Speech,
+//! Azure OpenAI, SiliconFlow, Anthropic Messages, Gemini, Ollama, ElevenLabs, Azure Speech), knows what it will say,
+//! remembers what it received, and misbehaves on demand.
 //!
 //! - The `model` name decides how it behaves: [`behaviour`]. A name without `fake-` gets a good answer.
 //! - The text and the audio are the same every time: [`script`].
@@ -15,18 +16,27 @@ mod body;
 mod call;
 mod chat;
 mod control;
+mod dates;
+mod elevenlabs;
 mod family;
+mod gemini;
+mod in_band;
 mod messages;
 mod models;
+mod ollama;
 mod plan;
+mod problem;
 mod realtime;
 pub mod record;
 mod reply;
+mod responses;
 pub mod script;
 mod serve;
 mod server;
 mod speech;
 mod sse;
+mod target;
+pub mod tls;
 mod wire;
 mod writes;
 

@@ -19,6 +19,10 @@ pub(super) enum Step {
     Wait(Duration),
     /// Break the framing off.
     Cut,
+    /// End, although less was sent than promised.
+    Short,
+    /// Put bytes on the wire that break its framing, in front of what is handed out next.
+    Garble,
     /// Reset the connection.
     Reset,
 }
@@ -144,6 +148,11 @@ impl<I: Iterator<Item = Unit>> Plan<I> {
             Some(Fault::Truncated) => self.state = State::Over,
             Some(Fault::HalfEvent) => self.over_with([half]),
             Some(Fault::Cut) => self.over_with([half, Step::Cut]),
+            Some(Fault::ShortLength) => self.over_with([half, Step::Short]),
+            // A byte of its own, so that there is a write to garble.
+            Some(Fault::BadChunk) => {
+                self.over_with([half, Step::Garble, Step::Send(Bytes::from_static(b"x")), Step::Cut]);
+            }
             Some(Fault::Reset) => self.over_with([half, Step::Reset]),
             Some(Fault::ErrorMidway) => self.fail(),
             Some(Fault::ErrorThenDone) => {

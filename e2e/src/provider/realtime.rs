@@ -26,7 +26,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::behaviour::{Fault, Usage};
 use super::call::{Call, words};
-use super::family::{Family, Problem};
+use super::family::Family;
+use super::problem::Problem;
 use super::record::{Ended, Exchange};
 use super::reply::{Played, Reply, set};
 use super::script;
@@ -236,12 +237,20 @@ impl Session {
         }
         match behaviour.fault {
             Some(Fault::Truncated) => self.leave().await,
-            Some(fault @ (Fault::HalfEvent | Fault::Cut | Fault::Reset)) => {
+            Some(fault @ (Fault::HalfEvent | Fault::ShortLength | Fault::Cut | Fault::Reset)) => {
                 // A text frame of 100 bytes, of which 20 come.
                 let half = [&[0x81, 100][..], &[b' '; 20]].concat();
                 let tcp = self.socket.get_mut();
                 if tcp.write_all(&half).await.is_ok() && tcp.flush().await.is_ok() && fault == Fault::Reset {
                     self.control.reset();
+                }
+                self.leave().await
+            }
+            Some(Fault::BadChunk) => {
+                // No frame: it has a reserved bit set (RFC 6455, 5.2).
+                let tcp = self.socket.get_mut();
+                if tcp.write_all(b"ZZ").await.is_ok() {
+                    let _ = tcp.flush().await;
                 }
                 self.leave().await
             }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use http::{HeaderMap, Version};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -86,6 +87,16 @@ pub struct Outcome {
     pub bytes_sent: u64,
     /// In how many pieces.
     pub chunks_sent: u64,
+    /// The pieces themselves, of the first [`Config::keep`](super::Config::keep) bytes; not told over HTTP.
+    #[serde(skip)]
+    pub sent: Vec<Bytes>,
+}
+
+impl Outcome {
+    /// The bytes kept, in one piece.
+    pub fn body(&self) -> Vec<u8> {
+        self.sent.concat()
+    }
 }
 
 /// One request and its outcome at the time of asking.
@@ -211,6 +222,14 @@ impl Exchange {
             outcome.status = Some(status);
             outcome.head_ms = Some(now);
         });
+    }
+
+    /// Keeps what is about to be sent, while less than `most` bytes were.
+    pub(super) fn keep(&self, bytes: &Bytes, most: usize) {
+        let mut outcome = lock(&self.entry.outcome);
+        if outcome.bytes_sent < most as u64 {
+            outcome.sent.push(bytes.clone());
+        }
     }
 
     pub(super) fn sent(&self, bytes: usize) {

@@ -50,11 +50,27 @@ impl Reply {
         in_band: InBand,
     ) -> Self {
         let units = sse::units(events, count, &played.behaviour);
-        Self::streamed(
-            "text/event-stream; charset=utf-8",
-            Plan::new(units, count, &played.behaviour, played.gap, in_band),
-            played,
-        )
+        Self::units("text/event-stream; charset=utf-8", units, count, played, in_band)
+    }
+
+    /// Units of another media type: `count` of them are tokens.
+    pub(super) fn units(
+        content_type: &str,
+        units: impl Iterator<Item = Unit> + Send + 'static,
+        count: usize,
+        played: &Played,
+        in_band: InBand,
+    ) -> Self {
+        if played.behaviour.fault == Some(Fault::ShortLength) {
+            let units: Vec<Unit> = units.collect();
+            let length = units.iter().map(|unit| unit.bytes.len() as u64).sum();
+            let plan = Plan::new(units.into_iter(), count, &played.behaviour, played.gap, in_band);
+            let mut reply = Self::streamed(content_type, plan, played);
+            reply.length = Some(length).filter(|_| reply.length_holds(&played.behaviour));
+            return reply;
+        }
+        let plan = Plan::new(units, count, &played.behaviour, played.gap, in_band);
+        Self::streamed(content_type, plan, played)
     }
 
     /// Audio in pieces: chunked, or all announced in `length`.
@@ -66,9 +82,8 @@ impl Reply {
         played: &Played,
     ) -> Self {
         let units = pieces.map(|bytes| Unit { kind: Kind::Token, bytes });
-        let plan = Plan::new(units, count, &played.behaviour, played.gap, InBand::default());
-        let mut reply = Self::streamed(content_type, plan, played);
-        reply.length = length.filter(|_| reply.length_holds(&played.behaviour));
+        let mut reply = Self::units(content_type, units, count, played, InBand::default());
+        reply.length = reply.length.or(length).filter(|_| reply.length_holds(&played.behaviour));
         reply
     }
 
@@ -107,9 +122,12 @@ impl Reply {
     }
 
     /// A clean early end and a content-length exclude each other, as do compression and the plain length. A cut
-    /// behind the last byte needs chunks: with a length the answer is over by then.
+    /// behind the last byte needs chunks: with a length the answer is over by then; and so does a broken one.
     fn length_holds(&self, behaviour: &Behaviour) -> bool {
-        let early = matches!(behaviour.fault, Some(Fault::Truncated | Fault::HalfEvent | Fault::CutAfterDone));
+        let early = matches!(
+            behaviour.fault,
+            Some(Fault::Truncated | Fault::HalfEvent | Fault::CutAfterDone | Fault::BadChunk)
+        );
         !early && !self.headers.contains_key(CONTENT_ENCODING)
     }
 

@@ -17,6 +17,7 @@ use super::call::Call;
 use super::record::{Exchange, Log, Received, body_text, header_list, protocol};
 use super::reply::{Reply, set};
 use super::server::Config;
+use super::target::Target;
 use super::wire::Control;
 use super::{azure, body::ScriptBody, control, realtime, script};
 
@@ -56,7 +57,8 @@ pub(super) async fn handle(
     if let Some(exchange) = &exchange {
         exchange.head(reply.status.as_u16());
     }
-    let mut response = Response::new(ScriptBody::new(reply.steps, reply.length, http2, exchange, connection));
+    let body = ScriptBody::new(reply.steps, reply.length, http2, exchange, connection).keeping(state.config.keep);
+    let mut response = Response::new(body);
     *response.status_mut() = reply.status;
     *response.headers_mut() = headers;
     Ok(response)
@@ -74,6 +76,8 @@ fn switch(state: &Arc<State>, parts: &mut Parts, connection: &Arc<Control>) -> (
         config: &state.config,
         method: &parts.method,
         path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or_default(),
+        target: Target::of(parts.method.as_str(), parts.uri.path(), &parts.headers),
         headers: &parts.headers,
         body: b"",
         json: None,
@@ -97,6 +101,8 @@ async fn answer(state: &State, parts: &Parts, body: Incoming) -> (Reply, Exchang
                 config: &state.config,
                 method: &parts.method,
                 path: parts.uri.path(),
+                query: parts.uri.query().unwrap_or_default(),
+                target: Target::of(parts.method.as_str(), parts.uri.path(), &parts.headers),
                 headers: &parts.headers,
                 body: &body,
                 json: json.as_ref(),
@@ -124,10 +130,12 @@ async fn read(mut body: Incoming) -> (Bytes, Result<(), StatusCode>) {
 }
 
 fn received(parts: &Parts, n: u64, started_ms: u64, body: &[u8], json: Option<&Value>) -> Received {
-    let model = match json {
-        Some(json) => json.get("model").and_then(Value::as_str),
+    let target = Target::of(parts.method.as_str(), parts.uri.path(), &parts.headers);
+    let model = target.model.or_else(|| match json {
+        // ElevenLabs has its own word for it.
+        Some(json) => json.get("model").or_else(|| json.get("model_id")).and_then(Value::as_str),
         None => std::str::from_utf8(body).ok().and_then(azure::voice),
-    };
+    });
     Received {
         n,
         method: parts.method.to_string(),

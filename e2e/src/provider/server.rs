@@ -9,6 +9,7 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -16,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::record::{Log, Recorded};
 use super::serve::{self, State};
-use super::wire::{Control, Wire};
+use super::tls::Tls;
+use super::wire::{Control, Garbled, Wire};
 
 /// Streams that one HTTP/2 connection may have open.
 const H2_STREAMS: u32 = 10_000;
@@ -38,10 +40,14 @@ pub struct Config {
     pub gap: Duration,
     /// How long [`Provider::stop`] lets running streams go on.
     pub grace: Duration,
+    /// How many bytes of each answer the record keeps as they were sent; a piece is never kept in part.
+    pub keep: usize,
+    /// What it proves itself with; none is without TLS.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Config {
-    /// `127.0.0.1:0`, any key, 16 tokens without a gap, 5 s of grace.
+    /// `127.0.0.1:0` without TLS, any key, 16 tokens without a gap, 5 s of grace, keeps no answers.
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -50,6 +56,8 @@ impl Default for Config {
             tokens: 16,
             gap: Duration::ZERO,
             grace: Duration::from_secs(5),
+            keep: 0,
+            tls: None,
         }
     }
 }
@@ -63,6 +71,8 @@ impl std::fmt::Debug for Config {
             .field("tokens", &self.tokens)
             .field("gap", &self.gap)
             .field("grace", &self.grace)
+            .field("keep", &self.keep)
+            .field("tls", &self.tls.is_some())
             .finish()
     }
 }
@@ -90,6 +100,11 @@ impl Provider {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// The PEM text of what a client must trust to speak TLS with it; none without TLS.
+    pub fn ca(&self) -> Option<&str> {
+        self.state.config.tls.as_ref().map(Tls::ca)
     }
 
     /// Everything it received and still remembers, oldest first.
@@ -168,7 +183,26 @@ async fn connection(tcp: TcpStream, state: Arc<State>, shutdown: CancellationTok
         tracing::debug!(%error, "set_nodelay");
     }
     let control = Arc::new(Control::default());
-    let io = TokioIo::new(Wire::new(tcp, control.clone()));
+    let wire = Wire::new(tcp, control.clone());
+    let Some(tls) = state.config.tls.clone() else {
+        return serve(wire, control, state, shutdown).await;
+    };
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        shaken = tls.accept(wire) => match shaken {
+            Ok(stream) => serve(stream, control, state, shutdown.clone()).await,
+            Err(error) => tracing::debug!(%error, "handshake"),
+        },
+    }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    stream: S,
+    control: Arc<Control>,
+    state: Arc<State>,
+    shutdown: CancellationToken,
+) {
+    let io = TokioIo::new(Garbled::new(stream, control.clone()));
     let service = {
         let control = control.clone();
         service_fn(move |request| serve::handle(state.clone(), control.clone(), request))

@@ -7,12 +7,11 @@ use serde_json::json;
 use super::behaviour::Usage;
 use super::call::{Call, Carries, audio_pieces};
 use super::chat::{error_event, missing, model};
-use super::family::{Family, Problem};
 use super::plan::{InBand, Kind};
+use super::problem::Problem;
 use super::reply::{Played, Reply};
 use super::sse::Event;
 
-const FAMILY: Family = Family::OpenAi;
 /// Longest `input`, in characters.
 const MAX_INPUT: usize = 4096;
 
@@ -27,7 +26,7 @@ pub(super) fn answer(call: &Call) -> Result<Reply, Problem> {
             ..Problem::new(400, message)
         });
     }
-    call.json.and_then(|json| json.get("voice")).ok_or_else(|| missing("voice"))?;
+    call.field("voice").ok_or_else(|| missing("voice"))?;
     let content_type = content_type(call.text("response_format").unwrap_or("mp3"))?;
     let events = match call.text("stream_format").unwrap_or("audio") {
         "audio" => false,
@@ -36,7 +35,7 @@ pub(super) fn answer(call: &Call) -> Result<Reply, Problem> {
     };
     let played = call.played(model)?;
     let carries = if events { Carries::Events } else { Carries::Audio };
-    if let Some(reply) = call.failure(FAMILY, &played, carries) {
+    if let Some(reply) = call.failure(call.target.family, &played, carries) {
         return Ok(reply);
     }
     let reply = if events {
@@ -45,7 +44,7 @@ pub(super) fn answer(call: &Call) -> Result<Reply, Problem> {
         let (pieces, count, _) = audio_pieces(&played);
         Reply::pieces(content_type, pieces, count, None, &played)
     };
-    Ok(call.good(FAMILY, reply))
+    Ok(call.good(call.target.family, reply))
 }
 
 fn content_type(format: &str) -> Result<&'static str, Problem> {
@@ -79,6 +78,7 @@ fn streamed(call: &Call, played: &Played, input_tokens: usize) -> Reply {
     }
     let done = Event { kind: Kind::Tail, name: None, data: done.to_string() };
     let text = played.behaviour.text;
-    let in_band = InBand { error: Some(error_event(call).encode(text)), terminal: Some(done.encode(text)) };
+    let in_band =
+        InBand { error: Some(error_event(call, &played.behaviour).encode(text)), terminal: Some(done.encode(text)) };
     Reply::events(deltas.chain(std::iter::once(done)), count, played, in_band)
 }

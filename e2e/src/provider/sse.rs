@@ -18,7 +18,7 @@ pub(super) struct Event {
 impl Event {
     /// The event on the wire, with its blank line.
     pub(super) fn encode(&self, text: Text) -> Bytes {
-        let end = text.line_end.as_str();
+        let end = text.line_end.unwrap_or_default().as_str();
         let mut out = BytesMut::with_capacity(self.data.len() + 128);
         let mut line = |parts: &[&str]| {
             for part in parts {

@@ -1,10 +1,10 @@
-//! A TCP connection that can be told to end with a reset.
+//! A connection that can be told to end with a reset, and to put bytes on the wire that are no HTTP.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(super) struct Control {
     reset: AtomicBool,
+    garble: AtomicBool,
     wake: Notify,
 }
 
@@ -22,6 +23,11 @@ impl Control {
     pub(super) fn reset(&self) {
         self.reset.store(true, Ordering::Release);
         self.wake.notify_one();
+    }
+
+    /// Asks for bytes that are no HTTP in front of the next write.
+    pub(super) fn garble(&self) {
+        self.garble.store(true, Ordering::Release);
     }
 
     /// Resolves once the reset is asked for. Cancel-safe.
@@ -85,5 +91,70 @@ impl AsyncWrite for Wire {
 
     fn is_write_vectored(&self) -> bool {
         self.tcp.is_write_vectored()
+    }
+}
+
+/// Neither a chunk size nor the head of an HTTP/2 frame that anybody takes.
+const GARBAGE: &[u8] = b"ZZ\r\n no chunk size \r\n";
+
+/// A connection, above TLS where there is TLS, that puts [`GARBAGE`] in front of a write when [`Control::garble`] says so.
+#[derive(Debug)]
+pub(super) struct Garbled<S> {
+    stream: S,
+    control: Arc<Control>,
+    /// What of the garbage is still to be written.
+    left: &'static [u8],
+}
+
+impl<S> Garbled<S> {
+    pub(super) fn new(stream: S, control: Arc<Control>) -> Self {
+        Self { stream, control, left: &[] }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Garbled<S> {
+    fn poll_garbage(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.control.garble.swap(false, Ordering::AcqRel) {
+            self.left = GARBAGE;
+        }
+        while !self.left.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, self.left))?;
+            self.left = self.left.get(written..).unwrap_or_default();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Garbled<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Garbled<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_garbage(cx))?;
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_garbage(cx))?;
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 }

@@ -18,7 +18,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) enum End {
     /// The framing said that this is all.
     Clean,
-    /// FIN before that.
+    /// FIN before that, or bytes that are no framing.
     Cut,
     /// ECONNRESET before that.
     Reset,
@@ -145,9 +145,10 @@ fn take_apart(bytes: &[u8], broken: End) -> Answer {
 /// The chunks, and whether the last one says that there are no more.
 fn chunks(mut rest: &[u8]) -> (Vec<Vec<u8>>, bool) {
     let mut chunks = Vec::new();
+    // What is no chunk size is the end of what can be read.
     while let Some(line) = rest.windows(2).position(|two| two == b"\r\n") {
-        let size = std::str::from_utf8(&rest[..line]).expect("a chunk size");
-        let size = usize::from_str_radix(size, 16).expect("a chunk size");
+        let size = std::str::from_utf8(&rest[..line]).expect("a line");
+        let Ok(size) = usize::from_str_radix(size, 16) else { return (chunks, false) };
         rest = &rest[line + 2..];
         if size == 0 {
             assert_eq!(rest, b"\r\n", "the end of the last chunk");

@@ -43,6 +43,16 @@ async fn a_taken_port_is_told_with_the_cure() {
 }
 
 #[tokio::test]
+async fn a_folder_without_a_certificate_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("UTF-8");
+    let out = timeout(LIMIT, program().args(["--listen", "127.0.0.1:0", "--tls", path]).output()).await;
+    let out = out.expect("soon").expect("runs");
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(!out.status.success() && said.contains("tls.crt") && said.contains("--tls"), "{said}");
+}
+
+#[tokio::test]
 async fn the_help_has_the_table() {
     let out = program().arg("--help").output().await.expect("runs");
     let help = String::from_utf8_lossy(&out.stdout).into_owned();

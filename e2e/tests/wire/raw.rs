@@ -151,6 +151,13 @@ impl Client {
         answer
     }
 
+    /// Everything until the server closes, as it is.
+    pub(crate) async fn whole(mut self) -> String {
+        let failed = timeout(LIMIT, self.read_to_end()).await.expect("the connection ends");
+        assert_eq!(failed, None);
+        String::from_utf8(self.bytes).expect("UTF-8")
+    }
+
     /// One whole answer on a connection that stays open.
     pub(crate) async fn next_answer(&mut self) -> Answer {
         let head_only = self.head_only;

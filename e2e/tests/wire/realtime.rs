@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::Error;
 
 use self::talk::{Logged, PATH, Talk, bearer, dial};
-use crate::config::{CREDENTIAL, KEY, backend, matching, route, snapshot};
+use crate::config::{self, CREDENTIAL, KEY, backend, matching, route, snapshot};
 use crate::house::{House, eventually, wait_for};
 
 fn active(house: &House) -> Vec<u64> {
@@ -143,7 +143,9 @@ async fn a_dead_backend_is_passed_over() {
     let provider = crate::house::provider().await;
     let dead = { std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address") };
     let backends = vec![backend(Kind::OpenAI, dead), backend(Kind::OpenAI, provider.addr())];
-    let house = House::new(&snapshot(vec![route("r", "/", backends)])).await;
+    let mut route = route("r", "/", backends);
+    route.policy.retries = config::retrying(1);
+    let house = House::new(&snapshot(vec![route])).await;
     for _ in 0..2 {
         Talk::to(&house, "fake-ok").await.leave().await;
     }

@@ -338,3 +338,26 @@ async fn the_total_time_bounds_all_attempts() {
     assert_eq!((answer.status, answer.header("x-relay-error")), (504, Some("total_timeout")));
     house.ended(504, "TotalTimeout", Some("total_timeout")).await;
 }
+
+#[tokio::test]
+async fn a_slow_upload_takes_nothing_from_the_time_for_the_first_byte() {
+    let provider = provider().await;
+    let mut target = in_order(2, vec![openai(provider.addr())]);
+    target.timeouts.first_byte_ms = 300;
+    let house = house(target).await;
+    let body = chat("fake-tokens-2");
+    let (begin, end) = body.as_bytes().split_at(10);
+    let mut slow = Client::connect(house.addr).await;
+    let (headers, length) = (headers(KEY), body.len());
+    let head = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n"
+    );
+    slow.write([head.as_bytes(), begin].concat()).await;
+    // As long as another request takes to run into the bound, and once more.
+    for _ in 0..2 {
+        assert_eq!(house.chat("fake-slow-first-1h").await.status, 504);
+    }
+    slow.write(end).await;
+    let answer = slow.answer().await;
+    assert_eq!((answer.status, answer.chat().0), (200, script::text(2)));
+}

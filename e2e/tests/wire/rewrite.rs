@@ -174,3 +174,33 @@ async fn headers_are_set_and_removed_but_none_that_the_relay_needs() {
     }
     assert_eq!(body, "{}");
 }
+
+#[tokio::test]
+async fn the_matched_prefix_is_replaced_behind_the_path_of_the_url() {
+    for (matched, with, path, expected) in [
+        ("/team", "/api", "/team/v1/files?a=1&a=%2F&key=secret", "/base/api/v1/files?a=1&a=%2F"),
+        ("/team", "/", "/team/v1/a%20b", "/base/v1/a%20b"),
+        ("/team", "/", "/team", "/base/"),
+        ("/team", "/x/y", "/team", "/base/x/y"),
+        ("/", "/v2", "/team/team", "/base/v2/team/team"),
+    ] {
+        let stub = Stub::answering(OK, Then::Stay).await;
+        let mut target = route("r", matched, vec![backend(Provider::OpenAI, stub.addr)]);
+        target.backends[0].url += "/base";
+        target.policy.rewrite_prefix = Some(with.to_owned());
+        let house = House::new(&config::snapshot(vec![target])).await;
+        assert_eq!(house.post(path, "{}").await.status, 200);
+        let request = &stub.seen()[0];
+        assert!(request.starts_with(&format!("POST {expected} HTTP/1.1\r\n")), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn the_format_is_that_of_the_path_upstream() {
+    let provider = provider().await;
+    let mut target = route("r", "/chat", vec![backend(Provider::OpenAI, provider.addr())]);
+    target.policy.rewrite_prefix = Some(CHAT.to_owned());
+    let house = House::new(&config::snapshot(vec![target])).await;
+    let answer = house.post("/chat", &chat("fake-truncated-at-2")).await;
+    assert_eq!((answer.status, &answer.last_event().1["error"]["code"]), (200, &"upstream_protocol".into()));
+}

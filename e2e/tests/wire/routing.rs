@@ -246,3 +246,28 @@ async fn headers_choose_among_routes_of_one_path() {
         assert_eq!(by(&client.answer().await), Some(name), "{line}");
     }
 }
+
+#[tokio::test]
+async fn the_matched_prefix_is_rewritten_and_the_rest_of_the_path_stays() {
+    let provider = named("own").await;
+    let of = |name: &str, from: &str, to: &str| {
+        let mut route = route(name, from, vec![backend(Provider::OpenAI, provider.addr())]);
+        route.policy.rewrite_prefix = Some(to.to_owned());
+        route
+    };
+    let routes = vec![of("deep", "/team/deep", "/v1/models"), of("drop", "/team", "/"), of("root", "/", "/base")];
+    let house = House::new(&config::snapshot(routes)).await;
+    for (path, sent) in [
+        ("/team/v1/models", "/v1/models"),
+        ("/team", "/"),
+        ("/team/", "/"),
+        ("/team/deep", "/v1/models"),
+        ("/team/deep/a/", "/v1/models/a/"),
+        ("/teams", "/base/teams"),
+        ("/", "/base/"),
+    ] {
+        post(&house, path, b"{}").await;
+        let seen = provider.requests().pop().expect("a request").request;
+        assert_eq!(seen.path, sent, "{path}");
+    }
+}

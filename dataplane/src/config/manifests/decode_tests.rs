@@ -29,7 +29,7 @@ fn faults_name_the_field_and_the_cure() {
     for (spec, expected) in [
         (
             "{matches: [], backend: []}",
-            "spec.backend: unknown field; the fields here are tenants, matches, backends, timeouts, body",
+            "spec.backend: unknown field; the fields here are tenants, matches, rewrite, backends, format, timeouts, keepAlive, retries, hedge, onClientGone, body",
         ),
         ("{matches: []}", "spec.backends: this field is required"),
         (
@@ -51,13 +51,35 @@ fn faults_name_the_field_and_the_cure() {
             "{matches: [{path: {prefix: /, exact: [x]}}], backends: []}",
             "spec.matches[0].path.exact: must be a text, not a list",
         ),
+        (
+            "{matches: [{path: {prefix: /}, headers: {x-a: '1'}}], backends: []}",
+            "spec.matches[0].headers: must be a list, not a mapping",
+        ),
+        ("{matches: [], backends: [], rewrite: /v1}", "spec.rewrite: must be a mapping, not a text"),
+        ("{matches: [], backends: [], keepAlive: {}}", "spec.keepAlive.interval: this field is required"),
+        (
+            "{matches: [], backends: [], retries: {attempts: -1}}",
+            "spec.retries.attempts: must be a whole number from 0",
+        ),
+        (
+            "{matches: [], backends: [], retries: {statuses: ['429']}}",
+            "spec.retries.statuses[0]: must be a whole number from 0, not a text",
+        ),
+        (
+            "{matches: [], backends: [], onClientGone: {mode: drain}}",
+            "spec.onClientGone.mode: drain is none of Cancel, Drain",
+        ),
+        (
+            "{matches: [], backends: [], hedge: {after: 1s, max: 5}}",
+            "spec.hedge.max: unknown field; the fields here are after, maxPercent",
+        ),
     ] {
         assert_eq!(said(spec), expected, "{spec}");
     }
     for (backend, expected) in [
         (
             "name: a, provider: Open",
-            "spec.backends[0].provider: Open is none of OpenAI, Anthropic, SiliconFlow, AzureSpeech, Custom",
+            "spec.backends[0].provider: Open is none of OpenAI, Anthropic, SiliconFlow, AzureOpenAI, AzureSpeech, Gemini, ElevenLabs, Custom",
         ),
         ("name: a, provider: 7", "spec.backends[0].provider: must be a text, not a number: put it in quotes"),
         (
@@ -108,4 +130,27 @@ fn only_an_unknown_field_is_a_fault_of_its_key() {
     let fault = object::<RelayRoute>(&parse(text).unwrap()[0]).err().unwrap();
     assert_eq!((field(&fault.path).as_str(), fault.of_key), ("metdata", true));
     assert_eq!(fault.message, "unknown field; the fields here are apiVersion, kind, metadata, spec, status");
+}
+
+#[test]
+fn a_time_is_that_of_kubernetes_and_a_fault_names_the_form() {
+    let read = |time: &str| {
+        let head = "apiVersion: stream-relay.dev/v1alpha1\nkind: RelayTenant\nmetadata: {name: a}\n";
+        let text = format!("{head}spec:\n  apiKeys:\n  - name: ci\n    sha256: ab\n    notAfter: {time}\n");
+        object::<RelayTenant>(&parse(&text).unwrap()[0])
+    };
+    for time in ["2027-01-31T12:00:00Z", "'2027-01-31T13:00:00.5+01:00'"] {
+        let key = read(time).unwrap().spec.api_keys.remove(0);
+        assert_eq!(key.not_after.unwrap().0.as_second(), 1_801_396_800, "{time}");
+    }
+    assert_eq!(read("null").unwrap().spec.api_keys[0].not_after, None);
+    for (time, said) in [
+        ("tomorrow", "must be a time of RFC 3339, such as 2027-01-31T00:00:00Z"),
+        ("2027-01-31", "must be a time of RFC 3339, such as 2027-01-31T00:00:00Z"),
+        ("2027-02-30T00:00:00Z", "must be a time of RFC 3339, such as 2027-01-31T00:00:00Z"),
+        ("1801396800", "must be a text, not a number: put it in quotes"),
+    ] {
+        let fault = read(time).unwrap_err();
+        assert_eq!((field(&fault.path).as_str(), fault.message.as_str()), ("spec.apiKeys[0].notAfter", said), "{time}");
+    }
 }

@@ -83,7 +83,8 @@ fn may_be_secret(path: &[Step]) -> bool {
         Step::Key(key) => Some(key.as_str()),
         Step::Index(_) => None,
     });
-    last.is_some_and(|last| ["apiKeys", "sha256", "secretRef", "credential", "key"].contains(&last))
+    let in_header = path.iter().any(|step| matches!(step, Step::Key(key) if key == "headers"));
+    in_header || last.is_some_and(|last| ["apiKeys", "sha256", "secretRef", "credential", "key"].contains(&last))
 }
 
 impl Collected {

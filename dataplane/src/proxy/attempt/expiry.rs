@@ -1,5 +1,8 @@
 //! How long the attempts at a request may take together.
 
+#[cfg(test)]
+mod tests;
+
 use crate::upstream::{Upload, Waits};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};

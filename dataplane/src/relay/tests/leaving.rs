@@ -1,6 +1,7 @@
 //! Clients that go away before the end.
 
 use super::played::{AUDIO, CHAT, Play, Stage, now};
+use crate::reason::StreamEnd;
 use crate::relay::read_on::{self, MAX_READ_ON};
 use crate::relay::stall::WRITE_STALL;
 use bytes::Bytes;
@@ -141,5 +142,19 @@ async fn a_client_that_waited_for_the_upstream_has_not_stalled() {
     assert!(now(&mut body).is_none());
     advance(2 * WRITE_STALL).await;
     drop(body);
+    stage.has_ended("ClientGone", None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_answer_cost_is_learned_after_the_client_left() {
+    let (mut stage, mut stream) = DRAINED.stream();
+    stage.say("data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5}}\n\n");
+    stage.say("data: [DONE]");
+    stage.end();
+    assert!(stream.leave(), "the end is open");
+    read_on::read(&mut stream).await;
+    stream.take_tail();
+    stream.finish(StreamEnd::ClientGone, None);
+    assert_eq!((stream.exchange.usage.input, stream.exchange.usage.output), (Some(7), Some(5)));
     stage.has_ended("ClientGone", None);
 }

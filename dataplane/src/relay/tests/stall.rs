@@ -10,6 +10,9 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, advance};
 
+/// Just short of the bound.
+const NEARLY: Duration = Duration::from_secs(59);
+
 /// Streams `play` in a task of HTTP/2, to a client that takes a piece for every permit of `room`. Gives the upstream's end, the number of bytes that
 /// the client took, and what is told when the task is gone.
 async fn stream(play: Play, room: Arc<Semaphore>) -> (super::played::Stage, Arc<AtomicUsize>, oneshot::Receiver<()>) {
@@ -17,7 +20,7 @@ async fn stream(play: Play, room: Arc<Semaphore>) -> (super::played::Stage, Arc<
     let (gone, is_gone) = oneshot::channel::<()>();
     let taken = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&taken);
-    StreamTasks.execute(async move {
+    StreamTasks::default().execute(async move {
         let _gone = gone;
         let (stage, mut body) = play.begin();
         assert!(told.send(stage).is_ok());
@@ -49,7 +52,7 @@ async fn a_slow_client_is_not_stalled_even_in_one_long_piece() {
     stage.say(Bytes::from(vec![7; pieces * MAX_PIECE]));
     stage.end();
     for n in 1..=pieces {
-        tokio::time::sleep(WRITE_STALL - Duration::from_secs(1)).await;
+        tokio::time::sleep(NEARLY).await;
         room.add_permits(1);
         while taken.load(Ordering::SeqCst) < n * MAX_PIECE {
             tokio::task::yield_now().await;
@@ -76,7 +79,7 @@ async fn a_client_that_waited_long_once_has_a_whole_minute_again() {
     let (stage, taken, gone) = stream(CHAT, Arc::clone(&room)).await;
     for n in 1..=3 {
         stage.say("data: 1\n\n");
-        tokio::time::sleep(WRITE_STALL - Duration::from_secs(1)).await;
+        tokio::time::sleep(NEARLY).await;
         room.add_permits(1);
         while taken.load(Ordering::SeqCst) < n * 9 {
             tokio::task::yield_now().await;
@@ -87,4 +90,19 @@ async fn a_client_that_waited_long_once_has_a_whole_minute_again() {
     let begun = Instant::now();
     gone.await.expect_err("dropped");
     assert_eq!(begun.elapsed(), WRITE_STALL);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_was_given_buys_it_time_to_read_within_bounds() {
+    for (pieces, bought) in [(64, 128), (640, 240)] {
+        let (stage, taken, gone) = stream(super::played::AUDIO, Arc::new(Semaphore::new(pieces - 1))).await;
+        stage.say(Bytes::from(vec![7; (pieces + 1) * MAX_PIECE]));
+        while taken.load(Ordering::SeqCst) < (pieces - 1) * MAX_PIECE {
+            tokio::task::yield_now().await;
+        }
+        let begun = Instant::now();
+        gone.await.expect_err("dropped");
+        assert_eq!(begun.elapsed(), WRITE_STALL + Duration::from_secs(bought));
+        stage.has_ended("ClientGone", Some("client_stalled"));
+    }
 }

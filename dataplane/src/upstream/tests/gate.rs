@@ -72,6 +72,19 @@ fn wakes_go_to_the_task_that_polled_last() {
     assert_eq!((woken(&first), woken(&second)), (0, 1));
 }
 
+#[test]
+fn a_connection_at_rest_keeps_no_task() {
+    let (gate, through, task, count) = gate();
+    gate.mute(&task);
+    gate.unmute();
+    drop(task);
+    assert_eq!(Arc::strong_count(&count), 2);
+    gate.forget();
+    assert_eq!(Arc::strong_count(&count), 1);
+    through.wake();
+    assert!(gate.mute(Waker::noop()), "what came meanwhile is noted");
+}
+
 /// The sleeper polls whenever it was woken; the waker of the other thread must not get lost, or this never ends.
 #[test]
 fn no_wake_is_lost_between_threads() {

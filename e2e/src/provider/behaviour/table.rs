@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{Fault, LineEnd, MAX_SIZE, MAX_TOKENS, Usage};
+use super::{ErrorShape, Fault, LineEnd, MAX_SIZE, MAX_TOKENS, Usage};
 
 /// One word of the model-name language.
 #[derive(Debug)]
@@ -39,8 +39,11 @@ pub(super) enum Effect {
     Stall,
     StallInside,
     End(Fault),
+    Shape(ErrorShape),
     Html,
+    AsOk,
     After,
+    AfterDate,
     AfterNone,
     Lines(LineEnd),
     Bom,
@@ -50,13 +53,15 @@ pub(super) enum Effect {
     Flush,
     BigEvent,
     Usage(Usage),
+    Reasoning,
+    Cached,
     Gzip,
 }
 
 /// The table as lines of text, for `--help`.
 pub fn table_text() -> String {
     let mut text = String::from(
-        "Model names (in Azure Speech: the voice name). A name is `fake-` and words of this table joined by `-`;\n\
+        "Model names (Azure Speech: the voice name; Gemini: in the path; Azure OpenAI: the deployment). A name is `fake-` and words of this table joined by `-`;\n\
          any name without `fake-` is a good answer. TIME: 500us, 50ms, 5s, 2m, 1h. SIZE: 4096, 64k, 2m.\n\n",
     );
     for row in TABLE {
@@ -95,9 +100,20 @@ pub const TABLE: &[Row] = &[
     row("error-first", Value::None, Effect::End(Fault::ErrorFirst), "200, then only the family's error event (JSON, audio: 500)"),
     row("error-midway", Value::None, Effect::End(Fault::ErrorMidway), "the family's error event midway, clean end (JSON: 500, audio: cut)"),
     row("error-then-done", Value::None, Effect::End(Fault::ErrorThenDone), "the error event midway, then the terminal event (vLLM)"),
+    row("short-length", Value::None, Effect::End(Fault::ShortLength), "content-length of the whole answer, half of it, then closed (h2: END_STREAM)"),
+    row("bad-chunk", Value::None, Effect::End(Fault::BadChunk), "half an event, then bytes that are no chunk (h2: no frame)"),
+    row("error-string", Value::None, Effect::Shape(ErrorShape::Text), "errors in the stream are `error`: a text; without a place: midway"),
+    row("error-flat", Value::None, Effect::Shape(ErrorShape::Flat), "... are fields at the top"),
+    row("error-nested", Value::None, Effect::Shape(ErrorShape::Nested), "... are an object `error`"),
+    row("error-dual", Value::None, Effect::Shape(ErrorShape::Dual), "... are flat and nested at once"),
+    row("error-chunk", Value::None, Effect::Shape(ErrorShape::Chunk), "... are a chunk with finish_reason error (OpenRouter)"),
+    row("error-failed", Value::None, Effect::Shape(ErrorShape::Failed), "... are response.failed (Responses)"),
+    row("error-json", Value::None, Effect::AsOk, "200 and the error as one JSON text, though a stream was asked for"),
     row("html", Value::None, Effect::Html, "the status (502) with an HTML page: fake-html-502"),
     row("after", Value::Time(Some(SECOND)), Effect::After, "retry-after of the status: fake-429-after-5s (a bare 429 says 1)"),
+    row("after-date", Value::Time(Some(SECOND)), Effect::AfterDate, "retry-after as a date: fake-503-after-date-5s"),
     row("after-none", Value::None, Effect::AfterNone, "no retry-after: fake-429-after-none"),
+    row("lf", Value::None, Effect::Lines(LineEnd::Lf), "events with LF line ends (what all but Gemini send anyway)"),
     row("crlf", Value::None, Effect::Lines(LineEnd::Crlf), "events with CR LF line ends"),
     row("cr", Value::None, Effect::Lines(LineEnd::Cr), "events with CR line ends"),
     row("bom", Value::None, Effect::Bom, "a byte order mark first"),
@@ -108,6 +124,8 @@ pub const TABLE: &[Row] = &[
     row("big-event", Value::Size(Some(2 << 20)), Effect::BigEvent, "one event bigger by SIZE (2m), in a field `obfuscation`"),
     row("usage-every-chunk", Value::None, Effect::Usage(Usage::EveryChunk), "running usage in every chunk (SiliconFlow)"),
     row("usage-never", Value::None, Effect::Usage(Usage::Never), "no usage though asked for"),
+    row("reasoning", Value::Count(None), Effect::Reasoning, "N tokens of reasoning, counted as output; SiliconFlow shows them"),
+    row("cached", Value::Count(None), Effect::Cached, "N tokens of the prompt came out of a cache, as usage tells"),
     row("gzip", Value::None, Effect::Gzip, "content-encoding: gzip, asked or not"),
 ];
 

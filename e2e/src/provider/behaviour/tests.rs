@@ -18,7 +18,7 @@ fn any_name_without_the_prefix_is_a_good_answer() {
 fn words_combine_with_their_values() {
     let read = parse("fake-tokens-200-gap-50ms-crlf-cut-at-3-stall-inside-2m-split-64k");
     assert_eq!((read.tokens, read.gap, read.at), (Some(200), Some(Duration::from_millis(50)), Some(3)));
-    assert_eq!((read.text.line_end, read.fault), (LineEnd::Crlf, Some(Fault::Cut)));
+    assert_eq!((read.text.line_end, read.fault), (Some(LineEnd::Crlf), Some(Fault::Cut)));
     assert_eq!(read.stall, Some(Stall { wait: Duration::from_mins(2), inside: true }));
     assert_eq!(read.writes.split, Some(65_536));
 }
@@ -39,6 +39,8 @@ fn values_that_may_be_left_out_have_the_default_of_the_table() {
     assert!(html.html);
     assert_eq!(html.status, Some(502));
     assert_eq!(parse("fake-html-503").failure.status, Some(503));
+    assert_eq!(parse("fake-error-flat").fault, Some(Fault::ErrorMidway));
+    assert_eq!(parse("fake-error-first-error-flat").fault, Some(Fault::ErrorFirst));
 }
 
 #[test]

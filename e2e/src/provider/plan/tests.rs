@@ -37,6 +37,8 @@ fn word(step: &Step) -> String {
         Step::Wait(time) => format!("{time:?}"),
         Step::Cut => "CUT".to_owned(),
         Step::Reset => "RESET".to_owned(),
+        Step::Short => "SHORT".to_owned(),
+        Step::Garble => "GARBLE".to_owned(),
     }
 }
 
@@ -52,6 +54,8 @@ fn every_ending_is_what_its_row_says() {
         ("fake-cut-at-0", "head t1 CUT"),
         ("fake-cut-at-9", "head t1t1 t2t2 t3t3 t4t4 ta CUT"),
         ("fake-reset-at-1-gap-10ms", "head t1t1 gap t2 RESET"),
+        ("fake-short-length", "head t1t1 t2t2 t3 SHORT"),
+        ("fake-bad-chunk", "head t1t1 t2t2 t3 GARBLE x CUT"),
         ("fake-cut-after-done", "head t1t1 t2t2 t3t3 t4t4 tail CUT"),
         ("fake-error-first", "error"),
         ("fake-error-midway", "head t1t1 t2t2 error"),

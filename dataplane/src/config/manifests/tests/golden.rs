@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod handling;
+
 fn route(from: &str, to: &str) -> String {
     assert!(ROUTE.contains(from), "{from}");
     ROUTE.replace(from, to)
@@ -40,7 +42,7 @@ fn an_unknown_field_is_shown_without_its_value() {
     prints(
         &route("    provider: OpenAI", "    provder: sk-canary"),
         r"
-error: spec.backends[0].provder: unknown field; the fields here are name, provider, url, allowPlaintext, credential
+error: spec.backends[0].provder: unknown field; the fields here are name, provider, url, allowPlaintext, credential, model, headers, weight, priority, tls
  --> DIR/a.yaml:8:5
   |
 8 |     provder…
@@ -70,7 +72,7 @@ fn a_word_that_is_none_of_the_words() {
     prints(
         &route("provider: OpenAI", "provider: OpenAi"),
         r"
-error: spec.backends[0].provider: OpenAi is none of OpenAI, Anthropic, SiliconFlow, AzureSpeech, Custom
+error: spec.backends[0].provider: OpenAi is none of OpenAI, Anthropic, SiliconFlow, AzureOpenAI, AzureSpeech, Gemini, ElevenLabs, Custom
  --> DIR/a.yaml:8:15
   |
 8 |     provider: OpenAi
