@@ -23,6 +23,8 @@ pub struct Guarded<B = Answer> {
     deadline: Deadline,
     /// When it began, or the last piece came.
     last: Instant,
+    /// Since when the upstream is waited for: a client that asks late makes no pause of the upstream's.
+    waiting: Option<Instant>,
     alarm: Alarm,
     cuts: Cuts,
 }
@@ -30,7 +32,7 @@ pub struct Guarded<B = Answer> {
 impl<B: Source> Guarded<B> {
     /// `idle`: the longest pause; `deadline`: when all must be there; `cuts`: what ends it from outside.
     pub fn new(answer: B, idle: Option<Duration>, deadline: Deadline, cuts: Cuts) -> Self {
-        Self { answer, idle, deadline, last: Instant::now(), alarm: Alarm::default(), cuts }
+        Self { answer, idle, deadline, last: Instant::now(), waiting: None, alarm: Alarm::default(), cuts }
     }
 
     /// The next piece of data, or what stopped it. Trailers are dropped. Not to be called again behind a stop.
@@ -43,6 +45,7 @@ impl<B: Source> Guarded<B> {
             match Pin::new(&mut self.answer).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     self.last = Instant::now();
+                    self.waiting = None;
                     if let Ok(bytes) = frame.into_data() {
                         return Poll::Ready(Ok(bytes));
                     }
@@ -56,7 +59,8 @@ impl<B: Source> Guarded<B> {
         if let Some(stop) = self.cuts.poll(cx) {
             return Poll::Ready(Err(stop));
         }
-        let idle = self.idle.and_then(|idle| self.last.checked_add(idle));
+        let waiting = *self.waiting.get_or_insert_with(Instant::now);
+        let idle = self.idle.and_then(|idle| waiting.checked_add(idle));
         let Some(next) = [idle, self.deadline.at()].into_iter().flatten().min() else { return Poll::Pending };
         if self.alarm.rings(next, cx) {
             let stop = if self.deadline.at() == Some(next) { Stop::Total } else { Stop::Idle };

@@ -7,7 +7,7 @@ use crate::formats::{Errors, Format, Units};
 /// What is wrong with the error that stands at the end of a stream; none if all is as the format has it. `before` counts the whole units in
 /// front of it.
 pub(crate) fn wrong_event(format: &Format, event: &[u8], before: usize, reason: &str, id: &str) -> Option<String> {
-    let text = std::str::from_utf8(event).ok()?;
+    let text = String::from_utf8_lossy(event);
     let wrong = |what: &str| Some(format!("the error event {what}: {text:?}"));
     let (name, data) = match format.units {
         Units::Lines => (None, text.strip_suffix('\n')),

@@ -17,6 +17,7 @@ async fn a_pause_ends_a_stream_at_its_bound_and_each_piece_begins_a_new_one() {
     for _ in 0..3 {
         stage.say(EVENT);
         assert_eq!(next(&mut body).await.expect("a piece").expect("whole"), EVENT);
+        assert!(now(&mut body).is_none());
         advance(9 * SECOND).await;
         assert!(now(&mut body).is_none());
     }
@@ -24,6 +25,18 @@ async fn a_pause_ends_a_stream_at_its_bound_and_each_piece_begins_a_new_one() {
     assert!(clean && text.contains("\"code\":\"idle_timeout\""), "{text}");
     assert_eq!(begun.elapsed().as_secs(), 28);
     stage.has_ended("IdleTimeout", Some("idle_timeout"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_asks_late_makes_no_pause_of_the_upstreams() {
+    let (stage, mut body) = Play { idle: Some(10 * SECOND), ..CHAT }.begin();
+    stage.say(EVENT);
+    assert_eq!(now(&mut body).expect("a piece"), EVENT);
+    advance(60 * SECOND).await;
+    let begun = Instant::now();
+    let (text, _) = rest(&mut body).await;
+    assert!(text.contains("idle_timeout"), "{text}");
+    assert_eq!(begun.elapsed().as_secs(), 10);
 }
 
 #[tokio::test(start_paused = true)]
