@@ -34,6 +34,7 @@ KEYS = {
         "AZURE_SPEECH_KEY",
         "GEMINI_API_KEY",
         "ELEVENLABS_API_KEY",
+        "VLLM_API_KEY",
     )
 }
 TENANT = KEYS["RELAY_TENANT_KEY"]
@@ -60,7 +61,7 @@ CASES = [
     ("gemini", "/v1beta/models/gemini-3:streamGenerateContent?alt=sse", {}, GEMINI, "finishReason", "x-goog-api-key", KEYS["GEMINI_API_KEY"]),
     ("elevenlabs", "/v1/text-to-speech/voice-1/stream", {}, {"text": "Hello", "model_id": "eleven_v3"}, None, "xi-api-key", KEYS["ELEVENLABS_API_KEY"]),
     ("ollama", "/api/chat", {}, {"model": "llama", "messages": MESSAGES}, '"done":true', None, None),
-    ("vllm", "/v1/chat/completions", {}, chat("my-llama"), "data: [DONE]", None, None),
+    ("vllm", "/v1/chat/completions", {}, chat("my-llama"), "data: [DONE]", "authorization", f"Bearer {KEYS['VLLM_API_KEY']}"),
 ]
 
 
@@ -131,7 +132,8 @@ def test_check_takes_each_file_with_the_tenant(programs, tmp_path, path):
 def test_check_names_the_variable_that_is_not_set(programs):
     keys = {name: key for name, key in KEYS.items() if name != "GEMINI_API_KEY"}
     done = subprocess.run([programs / "relay-dataplane", "check", FOLDER], env=keys, capture_output=True, text=True)
-    assert done.returncode == 1 and "gemini.yaml" in done.stdout + done.stderr and "GEMINI_API_KEY" in done.stdout + done.stderr
+    # A warning: the other routes are served, and this one answers 503 until it is set.
+    assert done.returncode == 0 and "gemini.yaml" in done.stdout and "GEMINI_API_KEY" in done.stdout
 
 
 def test_a_stream_goes_through_every_example(all_providers, provider):
