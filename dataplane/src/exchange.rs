@@ -207,6 +207,9 @@ impl Exchange {
         if let Some(first_byte) = self.first_byte {
             metrics.first_byte_ms.with_label_values(&[route, provider, kind]).observe(millis(first_byte));
         }
+        if let Some(characters) = self.usage.characters {
+            metrics.characters.with_label_values(&[route, tenant, provider]).inc_by(characters);
+        }
         if let Some(reason) = self.reason {
             metrics.errors.with_label_values(&[route, provider, reason.name()]).inc();
         }
@@ -241,6 +244,7 @@ impl Exchange {
             tokens_out = self.usage.output,
             tokens_cached = self.usage.cached,
             tokens_reasoning = self.usage.reasoning,
+            characters = self.usage.characters,
         );
     }
 }

@@ -34,6 +34,10 @@ pub const TABLE: &[(&str, &str)] = &[
         "relay_upstream_healthy",
         "1 for a backend that takes requests, 0 for one that failed too often and is only probed.",
     ),
+    (
+        "relay_characters_total",
+        "Characters that were made speech, as the provider bills them, of requests answered 2xx.",
+    ),
     ("relay_limit_decisions_total", "Decisions of limits, by whether Redis or the proxy alone decided."),
     ("relay_config_revision_info", "1 for the revision that this proxy serves."),
     ("relay_config_reloads_total", "Configurations received, by what became of them."),
@@ -62,6 +66,8 @@ pub struct Metrics {
     pub retries: IntCounterVec,
     /// `relay_upstream_healthy`.
     pub upstream_healthy: IntGaugeVec,
+    /// `relay_characters_total`.
+    pub characters: IntCounterVec,
     /// `relay_limit_decisions_total`.
     pub limit_decisions: IntCounterVec,
     /// `relay_config_revision_info`.
@@ -111,6 +117,7 @@ impl Metrics {
             first_byte_ms: histogram(r, "relay_first_byte_ms", &["route", "provider", "kind"], DURATION_MS)?,
             retries: counter(r, "relay_retries_total", &["route", "reason"])?,
             upstream_healthy: gauge(r, "relay_upstream_healthy", &["route", "backend"])?,
+            characters: counter(r, "relay_characters_total", &["route", "tenant", "provider"])?,
             limit_decisions: counter(r, "relay_limit_decisions_total", &["tenant", "limit", "decision", "mode"])?,
             revision_info: gauge(r, "relay_config_revision_info", &["revision"])?,
             reloads: counter(r, "relay_config_reloads_total", &["result"])?,

@@ -1,7 +1,8 @@
-//! Azure Speech: SSML in, binary audio out. No usage in the answer; the bodies of its errors need not be JSON.
+//! Azure Speech: SSML in, binary audio out. No usage in the answer: the characters of the request are what is billed. The bodies of its errors need not be JSON.
 //!
 //! Source: Azure's reference, "Text-to-speech REST API".
 
+use super::characters::{self, Characters};
 use super::family::Family;
 use super::{Rules, opaque};
 use relay_snapshot::{Provider, WireFormat};
@@ -11,5 +12,6 @@ pub(super) const RULES: Rules = Rules {
     is_spoken: |provider, path| provider == Provider::AzureSpeech && path.ends_with("/cognitiveservices/v1"),
     family: Some(Family::OpenAI),
     wants_identity: true,
+    characters: Characters::Asked(characters::of_ssml),
     ..opaque::RULES
 };

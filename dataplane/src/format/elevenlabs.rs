@@ -1,5 +1,6 @@
 //! ElevenLabs speech: JSON in, binary audio out. What it costs stands in the header `character-cost`.
 
+use super::characters::Characters;
 use super::family::Family;
 use super::{Rules, opaque};
 use relay_snapshot::{Provider, WireFormat};
@@ -9,5 +10,6 @@ pub(super) const RULES: Rules = Rules {
     is_spoken: |provider, path| provider == Provider::ElevenLabs && path.contains("/text-to-speech/"),
     family: Some(Family::ElevenLabs),
     wants_identity: true,
+    characters: Characters::Told("character-cost"),
     ..opaque::RULES
 };

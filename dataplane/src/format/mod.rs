@@ -4,6 +4,7 @@
 
 mod anthropic;
 mod azure_speech;
+pub mod characters;
 mod elevenlabs;
 mod family;
 mod framing;
@@ -125,6 +126,11 @@ impl Format {
     /// Whether clients take comments between events: not where the SDK fails on them, nor where it is not known.
     pub const fn takes_comments(self) -> bool {
         self.rules().takes_comments
+    }
+
+    /// Whether the characters that its provider bills are those of the request's body.
+    pub const fn counts_requests(self) -> bool {
+        matches!(self.rules().characters, characters::Characters::Asked(_))
     }
 
     /// Whether requests may ask to go on in another protocol.

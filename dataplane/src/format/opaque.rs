@@ -1,6 +1,7 @@
 //! Anything else: relayed as it is; its end is the end of its framing.
 
 use super::Rules;
+use super::characters::Characters;
 use super::framing::Framing;
 use super::rules::Reading;
 use super::units::Unit;
@@ -17,6 +18,7 @@ pub(super) const RULES: Rules = Rules {
     takes_comments: false,
     allows_upgrade: false,
     wants_identity: false,
+    characters: Characters::Unbilled,
     read,
     read_body,
     takes_unfinished: |_: &Unit<'_>| false,

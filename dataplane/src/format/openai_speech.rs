@@ -5,12 +5,13 @@
 //! | | |
 //! |---|---|
 //! | complete | audio: the regular end of the framing; events: `speech.audio.done` |
-//! | usage | audio: none; events: in `speech.audio.done` |
+//! | usage | audio: none; events: in `speech.audio.done`; the characters are those of the request's `input` |
 //! | failed | an event with a top-level `error`, or of type `error` |
 //!
 //! A failure is told by breaking the framing, with events too: SDKs hand these out as bytes, so that no error event raises anything.
 //! Events of other makers at this path have ends that nobody knows: there the regular end of the framing counts.
 
+use super::characters::{self, Characters};
 use super::family::Family;
 use super::framing::Framing;
 use super::rules::{Reading, Rules};
@@ -28,6 +29,7 @@ pub(super) const RULES: Rules = Rules {
     has_terminal: true,
     takes_comments: true,
     wants_identity: true,
+    characters: Characters::Asked(characters::of_input),
     read,
     ..opaque::RULES
 };

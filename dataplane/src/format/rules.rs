@@ -1,5 +1,6 @@
 //! What a wire format says of itself: one [`Rules`] per format, in the format's own file.
 
+use super::characters::Characters;
 use super::family::Family;
 use super::framing::Framing;
 use super::units::Unit;
@@ -28,6 +29,8 @@ pub(super) struct Rules {
     pub(super) allows_upgrade: bool,
     /// Whether the upstream is asked not to compress.
     pub(super) wants_identity: bool,
+    /// Where the characters stand that its provider bills.
+    pub(super) characters: Characters,
     /// Reads one unit of a stream: where it ends, where it fails, what is only lead-in, where usage stands.
     pub(super) read: fn(&mut Reading, &Unit<'_>),
     /// Reads a whole JSON body, as it comes where no stream was asked for.
@@ -59,7 +62,7 @@ pub struct Seen {
     pub error: bool,
     /// Something went by that a client shows: neither comment, ping nor lead-in. An error is none.
     pub content: bool,
-    /// Tokens, as the provider counts them.
+    /// Tokens, as the provider counts them; no characters, which are not in what is read.
     pub usage: Usage,
 }
 

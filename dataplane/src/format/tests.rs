@@ -1,4 +1,5 @@
 mod anthropic;
+mod characters;
 mod chat;
 mod family;
 mod gemini;
@@ -76,7 +77,7 @@ fn body(format: Format, text: &str) -> Seen {
 /// Input, output, cached, cache written, reasoning.
 const fn usage(counts: [Option<u64>; 5]) -> Usage {
     let [input, output, cached, cache_written, reasoning] = counts;
-    Usage { input, output, cached, cache_written, reasoning }
+    Usage { input, output, cached, cache_written, reasoning, characters: None }
 }
 
 /// The one event of a text that ends with `end`: its name and its JSON.

@@ -1,9 +1,9 @@
-//! Tokens, as providers count them.
+//! Tokens and characters, as providers count them.
 
 use super::json;
 use super::rules::Reading;
 
-/// Tokens of one answer, as its provider counts them; `None`: not told. Per field the last number counts: what comes in a stream is cumulative,
+/// What one answer cost in tokens and characters, as its provider counts them; `None`: not told. Per field the last number counts: what comes in a stream is cumulative,
 /// so nothing is summed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -17,6 +17,8 @@ pub struct Usage {
     pub cache_written: Option<u64>,
     /// The part of `output` that is thoughts.
     pub reasoning: Option<u64>,
+    /// Characters that were made speech. They stand in the request or in the answer's head, see [`super::characters`].
+    pub characters: Option<u64>,
 }
 
 /// A number replaces what is there; anything else leaves it.
@@ -33,6 +35,7 @@ impl Usage {
         add(&mut self.cached, other.cached);
         add(&mut self.cache_written, other.cache_written);
         add(&mut self.reasoning, other.reasoning);
+        add(&mut self.characters, other.characters);
     }
 
     /// A `usage` object of OpenAI: of Chat Completions, Responses, speech, transcriptions, embeddings, Realtime.

@@ -1,8 +1,8 @@
-//! The request's body, and what must be read of it before its route is known.
+//! The request's body, and what must be read of it before it goes up.
 
 use super::model::{ModelScanner, Scanned};
 use crate::upstream::{RequestBodyError, Room, Upload, discard};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http_body_util::BodyExt;
@@ -64,18 +64,37 @@ impl Peeked {
         Ok(self.model.get_or_insert_default())
     }
 
-    async fn scan(&mut self, max: u64) -> Result<Model, RequestBodyError> {
-        let mut scanner = ModelScanner::default();
-        let Some(rest) = &mut self.rest else { return Ok(Model::default()) };
+    /// All of the body, in no more than `max` bytes and 30 s; keeps what it read.
+    pub(super) async fn read_whole(&mut self, max: u64) -> Result<&[u8], RequestBodyError> {
+        timeout(PEEK_TIME, self.read_on(max)).await.unwrap_or(Err(RequestBodyError::TooSlow))?;
+        Ok(&self.head)
+    }
+
+    async fn read_on(&mut self, max: u64) -> Result<(), RequestBodyError> {
+        while self.read_piece(max).await?.is_some() {}
+        self.rest = None;
+        Ok(())
+    }
+
+    /// The next piece of the body, which is kept too; `None`: it is over.
+    async fn read_piece(&mut self, max: u64) -> Result<Option<Bytes>, RequestBodyError> {
+        let Some(rest) = &mut self.rest else { return Ok(None) };
         while let Some(frame) = rest.frame().await {
             let Ok(bytes) = frame?.into_data() else { continue };
             if (self.head.len() + bytes.len()) as u64 > max {
                 return Err(RequestBodyError::TooLarge);
             }
             self.room.cover(self.head.len() + bytes.len())?;
-            let found = scanner.push(&bytes);
             self.head.extend_from_slice(&bytes);
-            match found {
+            return Ok(Some(bytes));
+        }
+        Ok(None)
+    }
+
+    async fn scan(&mut self, max: u64) -> Result<Model, RequestBodyError> {
+        let mut scanner = ModelScanner::default();
+        while let Some(bytes) = self.read_piece(max).await? {
+            match scanner.push(&bytes) {
                 Scanned::More => {}
                 Scanned::Found(name) => return Ok(Model { name: Some(name), place: scanner.place_of_model() }),
                 Scanned::Without => return Ok(Model { name: None, place: scanner.place_of_model() }),

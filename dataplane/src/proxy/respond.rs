@@ -2,7 +2,7 @@
 
 use super::headers;
 use crate::exchange::{Exchange, Kind};
-use crate::format::{Format, Framing};
+use crate::format::{Format, Framing, characters};
 use crate::reason::Reason;
 use crate::relay::{AnswerBody, Cuts, Deadline, Guarded, Manner, Relayed};
 use crate::table::RouteEntry;
@@ -17,6 +17,8 @@ pub(super) struct Answered {
     pub(super) response: Response<Answer>,
     pub(super) format: Format,
     pub(super) bounds: Bounds,
+    /// Those of the request that its provider bills.
+    pub(super) characters: Option<u64>,
     /// The connection behind a 101 that was asked for.
     pub(super) switched: Option<Box<Switched>>,
 }
@@ -45,12 +47,15 @@ impl Bounds {
 
 /// Status, headers and body pass unchanged, but for what speaks of one connection or of the provider's account.
 pub(super) fn relayed(answered: Answered, mut exchange: Exchange, cuts: Cuts) -> Response<AnswerBody> {
-    let Answered { response, format, bounds, .. } = answered;
+    let Answered { response, format, bounds, characters, .. } = answered;
     let (mut head, body) = response.into_parts();
     exchange.code = Some(head.status.as_u16());
     exchange.goes_out();
     let content_type = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     exchange.kind = Kind::of(content_type);
+    if head.status.is_success() {
+        exchange.usage.characters = characters.or_else(|| characters::of_answer(format, &head.headers));
+    }
     if head.status == StatusCode::TOO_MANY_REQUESTS || head.status.is_server_error() {
         exchange.reason = Some(Reason::UpstreamStatus);
     }
@@ -70,6 +75,6 @@ pub(super) fn relayed(answered: Answered, mut exchange: Exchange, cuts: Cuts) ->
 }
 
 /// An encoded body can't be looked into.
-fn is_readable(headers: &HeaderMap) -> bool {
+pub(super) fn is_readable(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_ENCODING).is_none_or(|value| value.as_bytes() == b"identity")
 }

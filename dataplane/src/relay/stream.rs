@@ -7,7 +7,7 @@ use super::keep_alive::{COMMENT, KeepAlive};
 use super::splitter::Splitter;
 use super::stall::{MAX_PIECE, Turn, WRITE_STALL};
 use crate::exchange::Exchange;
-use crate::format::{Format, Framing, Observer};
+use crate::format::{Format, Framing, Observer, Usage};
 use crate::reason::{Reason, StreamEnd};
 use bytes::Bytes;
 use http_body::SizeHint;
@@ -195,7 +195,9 @@ impl<B: Source> Stream<B> {
 
     /// The end is decided.
     pub(super) fn finish(&mut self, end: StreamEnd, reason: Option<Reason>) {
-        self.exchange.usage = self.observer.seen().usage;
+        // Characters were known with the head.
+        let characters = self.exchange.usage.characters;
+        self.exchange.usage = Usage { characters, ..self.observer.seen().usage };
         self.exchange.reason = self.exchange.reason.or(reason);
         self.exchange.end(end);
     }

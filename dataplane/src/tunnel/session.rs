@@ -64,7 +64,14 @@ impl Session {
             close: None,
             closed_by_server: false,
             open_responses: 0,
-            usage: Usage { input: None, output: None, cached: None, cache_written: None, reasoning: None },
+            usage: Usage {
+                input: None,
+                output: None,
+                cached: None,
+                cache_written: None,
+                reasoning: None,
+                characters: None,
+            },
             failed: false,
             ends_in_failure: false,
         }

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod bounds;
+mod characters;
 mod config;
 mod cuts;
 mod drain;
@@ -16,6 +17,7 @@ mod keys;
 mod leaving;
 mod limits;
 mod lines;
+mod logged;
 mod raw;
 mod reading_on;
 mod realtime;

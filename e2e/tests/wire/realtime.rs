@@ -9,9 +9,10 @@ use relay_snapshot::{ModelRewrite, PathRule, Provider as Kind};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Error;
 
-use self::talk::{Logged, PATH, Talk, bearer, dial};
+use self::talk::{PATH, Talk, bearer, dial};
 use crate::config::{self, CREDENTIAL, KEY, backend, matching, route, snapshot};
 use crate::house::{House, eventually, wait_for};
+use crate::logged::Logged;
 
 fn active(house: &House) -> Vec<u64> {
     house.samples("relay_active_streams").into_iter().map(|(_, value)| value).collect()

@@ -10,11 +10,11 @@ mod verdict;
 use super::peek::{Model, Peeked};
 use super::refusal::Refusal;
 use super::respond::{self, Answered};
-use super::rewrite::PrefixRewrite;
+use super::rewrite::{self, PrefixRewrite};
 use super::{Proxy, too_large};
 use crate::balance::{Complaint, Pick, RETRY_AFTER_MAX, Sign, backoff, retry_after};
 use crate::exchange::Exchange;
-use crate::format::Family;
+use crate::format::{Family, Format, characters};
 use crate::reason::Reason;
 use crate::table::RouteEntry;
 use crate::upstream::{RequestBodyError, Upload, UpstreamError};
@@ -34,6 +34,8 @@ pub(super) struct Call<'a> {
     prefix: Option<PrefixRewrite<'a>>,
     /// Looked for only where a backend asks for another.
     model: Option<Model>,
+    /// Those that are billed, where the body tells them.
+    characters: Option<u64>,
     upload: Upload,
     request_id: String,
     bounds: Bounds,
@@ -131,11 +133,14 @@ async fn call<'a>(
     exchange: &Exchange,
     family: Family,
 ) -> Result<Call<'a>, Refusal> {
+    let refuse = |error| Refusal::of_body(error, family, too_large(&route.label, route.body_max));
     let mut model = None;
     if route.backends.iter().any(|backend| !backend.model.is_none()) {
-        let found = body.find_model(&head.headers, route.body_max).await;
-        let refuse = |error| Refusal::of_body(error, family, too_large(&route.label, route.body_max));
-        model = Some(found.map_err(refuse)?.clone());
+        model = Some(body.find_model(&head.headers, route.body_max).await.map_err(refuse)?.clone());
+    }
+    let mut characters = None;
+    if let Some(format) = counted(route, prefix, &head) {
+        characters = characters::of_request(format, body.read_whole(route.body_max).await.map_err(refuse)?);
     }
     let keeps = route.policy.retries.attempts > 0 || route.policy.hedge.is_some();
     Ok(Call {
@@ -144,10 +149,20 @@ async fn call<'a>(
         family,
         prefix,
         model,
+        characters,
         upload: body.take(route.body_max, keeps),
         request_id: exchange.request_id.clone(),
         bounds: Bounds { first_byte: route.first_byte, total: route.total.map(|total| exchange.started() + total) },
     })
+}
+
+/// The format that counts characters in the request's body. All of a route's backends take the same bodies: the first one tells. A compressed body
+/// can't be looked into.
+fn counted(route: &RouteEntry, prefix: Option<PrefixRewrite<'_>>, head: &request::Parts) -> Option<Format> {
+    let backend = route.backends.first()?;
+    let path = rewrite::path(backend, head.uri.path(), prefix);
+    let format = Format::of(backend.provider, &path, route.policy.format);
+    (format.counts_requests() && respond::is_readable(&head.headers)).then_some(format)
 }
 
 /// The reason for which the request may go once more; `None`: what came is for the client. Tells the backend's health.
@@ -180,6 +195,7 @@ fn finish(call: &Call<'_>, tried: Tried, exchange: &mut Exchange) -> Result<Answ
                 response: got.response,
                 format: got.format,
                 bounds: respond::Bounds::of(call.route, exchange),
+                characters: call.characters,
                 switched: got.switched,
             })
         }
