@@ -61,7 +61,7 @@ impl Proxy {
         let mut admission = None;
         let (head, body) = request.into_parts();
         let asks_for_websocket = tunnel::is_asked_for(&head);
-        let mut body = Peeked::new(&head.headers, body);
+        let mut body = Peeked::new(&head, body);
         let outcome = tokio::select! {
             biased;
             outcome = self.answer(&table, head, &mut body, &mut exchange, &mut admission) => outcome,
