@@ -28,7 +28,9 @@ fn serve(options: Serve) -> ExitCode {
     }
     // One provider of cryptography in the whole program; a second installation would be the error.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // Manifests are read on the runtime's threads, and a stack that overflows would end every stream.
+    let stack = relay_dataplane::config::manifests::STACK_BYTES;
+    let runtime = match tokio::runtime::Builder::new_multi_thread().thread_stack_size(stack).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("relay-dataplane: can't start threads: {error}");
