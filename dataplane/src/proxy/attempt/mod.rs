@@ -216,6 +216,6 @@ fn upstream_message(error: &UpstreamError) -> &'static str {
     match error {
         UpstreamError::Connect { .. } | UpstreamError::Refused { .. } => "no connection to the upstream",
         UpstreamError::Reset => "the upstream closed the connection before it answered",
-        UpstreamError::Protocol => "the upstream's answer is not HTTP/1.1",
+        UpstreamError::Protocol => "the upstream's answer is not HTTP",
     }
 }
