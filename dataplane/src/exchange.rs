@@ -136,11 +136,6 @@ impl Exchange {
         Deadline::after(self.started, total)
     }
 
-    /// When it began.
-    pub fn started(&self) -> Instant {
-        self.started
-    }
-
     /// A piece of the answer's body is on its way to the client.
     pub fn saw(&mut self, bytes: usize) {
         self.bytes_out += bytes as u64;

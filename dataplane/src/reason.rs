@@ -23,7 +23,7 @@ pub enum Reason {
     BodyTooLarge,
     /// The request's head is longer than the listener allows.
     HeadersTooLarge,
-    /// The request's head, or a body that decides on the route, did not come in time.
+    /// The request's head or its body did not come in time.
     RequestTooSlow,
     /// The relay has no room for another request.
     Overloaded,
@@ -31,7 +31,7 @@ pub enum Reason {
     RequestsLimited,
     /// A reference of the route is not resolved.
     RouteNotReady,
-    /// Every backend is out of order, or takes no share of the requests.
+    /// No backend takes a share of the requests: every weight is 0. Where all of them fail, they are asked all the same.
     NoBackend,
     /// No connection to any backend.
     UpstreamConnect,
@@ -115,7 +115,7 @@ impl Reason {
 pub enum StreamEnd {
     /// The whole answer went to the client.
     Complete,
-    /// The relay refused it before an upstream saw it.
+    /// The relay refused it before an upstream answered.
     Refused,
     /// A limit refused it.
     LimitReached,

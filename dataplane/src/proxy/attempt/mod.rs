@@ -148,7 +148,7 @@ async fn call<'a>(
         model,
         upload: body.take(route.body_max, keeps),
         request_id: exchange.request_id.clone(),
-        bounds: Bounds { first_byte: route.first_byte, total: route.total.map(|total| exchange.started() + total) },
+        bounds: Bounds { first_byte: route.first_byte, total: exchange.deadline(route.total).at() },
     })
 }
 
