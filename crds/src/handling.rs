@@ -54,7 +54,7 @@ pub struct Timeouts {
     /// For a connection to a backend, TLS included. Default: 5s. 0s switches it off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect: Option<Duration>,
-    /// From sending the request to the first byte of the answer's body. Default: 120s. 0s switches it off.
+    /// From the end of the request to the first byte of the answer's body, all attempts together. Default: 120s. 0s switches it off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte: Option<Duration>,
     /// Between two pieces of the answer's body. Default: 120s. 0s switches it off.

@@ -1,7 +1,7 @@
 //! The streaming proxy. The way of a request, with the module that does each step:
 //!
 //! ```text
-//! listener      accepts h1 and h2c, drains
+//! listener      accepts h1 and h2, in the clear or by TLS; bounds, drains
 //! proxy         authenticate -> find route -> admit -> attempt -> respond
 //!   table         who may call what: built from a snapshot, swapped whole
 //!   limits        may this tenant, now

@@ -23,7 +23,7 @@ pub enum Reason {
     BodyTooLarge,
     /// The request's head is longer than the listener allows.
     HeadersTooLarge,
-    /// The request's head or its body did not come in time.
+    /// The request's head did not come in time, its client paused too long in its body, or the body that had to be looked into did not come in time.
     RequestTooSlow,
     /// The relay has no room for another request.
     Overloaded,
@@ -31,7 +31,7 @@ pub enum Reason {
     RequestsLimited,
     /// A reference of the route is not resolved.
     RouteNotReady,
-    /// No backend takes a share of the requests: every weight is 0. Where all of them fail, they are asked all the same.
+    /// Every backend of the route has weight 0.
     NoBackend,
     /// No connection to any backend.
     UpstreamConnect,

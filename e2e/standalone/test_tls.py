@@ -1,10 +1,9 @@
-"""A real TLS server stands in front of the provider: nginx with a certificate of a CA that only this test knows."""
+"""Upstreams over TLS, to a real server."""
 
-import subprocess
-
+import front
 import httpx
 import pytest
-from conftest import KEY, PROVIDER_HOST, edit, free_port, openssl, until
+from conftest import KEY, PROVIDER_HOST, edit, free_port
 
 HEADERS = {"authorization": f"Bearer {KEY}"}
 BODY = {"model": "fake-tokens-20", "stream": True, "messages": [{"role": "user", "content": "Hello"}]}
@@ -13,37 +12,9 @@ BODY = {"model": "fake-tokens-20", "stream": True, "messages": [{"role": "user",
 @pytest.fixture
 def tls(tmp_path, provider):
     """Port of an nginx that speaks TLS as the provider's host, and the CA to trust it by."""
-    elliptic = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    openssl("req", "-x509", *elliptic, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test CA", "-days", "2", cwd=tmp_path)
-    openssl("req", *elliptic, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=provider", cwd=tmp_path)
-    (tmp_path / "san").write_text(f"subjectAltName=DNS:{PROVIDER_HOST}\n")
-    sign = ["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"]
-    openssl(*sign, "-out", "server.pem", "-days", "2", "-extfile", "san", cwd=tmp_path)
     port = free_port()
-    (tmp_path / "nginx.conf").write_text(f"""
-      daemon off; pid {tmp_path}/nginx.pid; error_log {tmp_path}/nginx.log; worker_processes 1; user root;
-      events {{}}
-      http {{
-        access_log off; proxy_buffering off; proxy_http_version 1.1;
-        client_body_temp_path {tmp_path}/body; proxy_temp_path {tmp_path}/proxy; fastcgi_temp_path {tmp_path}/f;
-        uwsgi_temp_path {tmp_path}/u; scgi_temp_path {tmp_path}/s;
-        server {{
-          listen 127.0.0.1:{port} ssl; ssl_certificate {tmp_path}/server.pem; ssl_certificate_key {tmp_path}/server.key;
-          location / {{ proxy_pass http://127.0.0.1:{provider.ports['listen']}; proxy_set_header Host $host; }}
-        }}
-      }}""")
-    with (tmp_path / "nginx.out").open("w") as out:
-        nginx = subprocess.Popen(["nginx", "-c", tmp_path / "nginx.conf", "-p", tmp_path], stdout=out, stderr=out)
-
-    def up():
-        assert nginx.poll() is None, (tmp_path / "nginx.out").read_text()
-        probe = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}"]
-        return subprocess.run(probe, stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
-
-    until(up, "nginx with TLS")
-    yield port, tmp_path / "ca.pem"
-    nginx.terminate()
-    nginx.wait(timeout=10)
+    with front.nginx(tmp_path, provider.ports["listen"], [PROVIDER_HOST], f"127.0.0.1:{port}") as ca:
+        yield port, ca
 
 
 def to_https(manifests, port):

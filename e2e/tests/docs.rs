@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Documents whose links must lead somewhere.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -18,6 +18,7 @@ const DOCUMENTS: [&str; 8] = [
     "e2e/README.md",
     "e2e/cluster/README.md",
     "deploy/quickstart/README.md",
+    "deploy/providers/README.md",
 ];
 
 fn top() -> PathBuf {

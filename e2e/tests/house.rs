@@ -15,9 +15,33 @@ const MAY_IMPORT: [(&str, &[&str]); 6] = [
 ];
 
 /// Crates of which there is one version, so that their types fit together; and crates that must not come in at all.
-const ONE_VERSION: [&str; 9] =
-    ["kube", "kube-runtime", "k8s-openapi", "hyper", "hyper-util", "http", "rustls", "tokio", "serde_json"];
+const ONE_VERSION: [&str; 10] = [
+    "kube",
+    "kube-runtime",
+    "k8s-openapi",
+    "hyper",
+    "hyper-rustls",
+    "hyper-util",
+    "http",
+    "rustls",
+    "tokio",
+    "serde_json",
+];
 const BANNED: [&str; 6] = ["ring", "openssl", "native-tls", "serde_yaml", "serde_yaml_ng", "reqwest"];
+
+/// What the house is built with, each where its work is done.
+const BUILT_WITH: [(&str, &[&str]); 10] = [
+    ("kube", &["relay-crds", "relay-compile", "relay-operator", "relay-dataplane"]),
+    ("k8s-openapi", &["relay-crds", "relay-compile", "relay-operator", "relay-dataplane"]),
+    ("schemars", &["relay-crds"]),
+    ("tokio", &["relay-operator", "relay-dataplane"]),
+    ("hyper", &["relay-operator", "relay-dataplane"]),
+    ("hyper-rustls", &["relay-dataplane"]),
+    ("serde", &["relay-snapshot", "relay-crds", "relay-operator", "relay-dataplane"]),
+    ("prometheus", &["relay-operator", "relay-dataplane"]),
+    ("tracing", &["relay-operator", "relay-dataplane"]),
+    ("redis", &["relay-dataplane"]),
+];
 
 fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
@@ -72,6 +96,25 @@ fn imports_go_one_way() {
         seen.insert(name.to_owned());
     }
     assert_eq!(seen, MAY_IMPORT.iter().map(|(name, _)| (*name).to_owned()).collect());
+}
+
+#[test]
+fn each_package_stands_where_its_work_is_done() {
+    let metadata = metadata();
+    let find = |name: &str, package: &str| {
+        let member = members(&metadata).find(|member| text(member, "name") == name).expect("a member");
+        let mut own = member["dependencies"].as_array().expect("dependencies").iter();
+        // Tests' and build scripts' have a kind.
+        own.find(|own| own["kind"].is_null() && text(own, "name") == package).cloned()
+    };
+    for (package, users) in BUILT_WITH {
+        for user in users {
+            assert!(find(user, package).is_some(), "{user} does not import {package}");
+        }
+    }
+    // kube-runtime comes as kube::runtime.
+    let kube = find("relay-operator", "kube").expect("kube");
+    assert!(kube["features"].as_array().expect("features").contains(&"runtime".into()), "{}", kube["features"]);
 }
 
 #[test]

@@ -46,12 +46,13 @@ pub(super) struct Protocols {
 
 impl Protocols {
     /// `keep_alive`: how long a connection of HTTP/1.1 may wait for its next request.
-    pub(super) fn new(keep_alive: Duration) -> Self {
+    /// `write_stall`: how long a stream of HTTP/2 may stand still by flow control.
+    pub(super) fn new(keep_alive: Duration, write_stall: Duration) -> Self {
         let mut http1 = http1::Builder::new();
         // hyper takes 100 headers of a request at most; setting the same number would put them on the heap. A timeout without a timer is a panic.
         // writev off: small frames are copied into one buffer and leave in one write, and the upstream's read buffer is free again.
         http1.timer(TokioTimer::new()).header_read_timeout(keep_alive).max_buf_size(HTTP1_BUFFER).writev(false);
-        let mut http2 = http2::Builder::new(StreamTasks::default());
+        let mut http2 = http2::Builder::new(StreamTasks::new(write_stall));
         http2
             .timer(TokioTimer::new())
             .keep_alive_interval(HTTP2_PING)

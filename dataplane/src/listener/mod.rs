@@ -46,7 +46,7 @@ pub const FIRST_HEAD: Duration = Duration::from_secs(10);
 pub const HEAD: Duration = Duration::from_secs(10);
 /// How long a connection may wait for its next request.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a client may take none of the bytes that wait for its connection. Single streams of HTTP/2 have a bound of their own.
+/// How long a client may take none of the bytes that wait for its connection, or for a stream of it.
 pub const WRITE_STALL: Duration = crate::relay::WRITE_STALL;
 
 /// What a listener may take on, and how long its clients may take.
@@ -97,7 +97,7 @@ pub async fn run(listener: TcpListener, proxy: Arc<Proxy>) {
 pub async fn run_with(listener: TcpListener, proxy: Arc<Proxy>, options: Options) {
     let places = Arc::new(Semaphore::new(options.capacity.connections.min(Semaphore::MAX_PERMITS)));
     let closing = proxy.drain.closing.clone();
-    let protocols = Protocols::new(options.keep_alive);
+    let protocols = Protocols::new(options.keep_alive, options.write_stall);
     let shared = Arc::new(Shared { proxy, options, protocols, under_way: UnderWay::default() });
     let connections = TaskTracker::new();
     let mut reserve = Reserve::new();

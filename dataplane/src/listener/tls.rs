@@ -94,6 +94,7 @@ impl Tls {
 
     /// Takes a new pair whenever the folder changes, until `stop`. One that can't be used is said once and counted, and the old one stays.
     pub async fn run(self: Arc<Self>, metrics: Arc<Metrics>, stop: CancellationToken) {
+        Self::begin_counting(&metrics);
         let mut changes = Changes::of(self.dir.clone(), RecursiveMode::NonRecursive).await;
         // What was loaded before may have changed before the watch was set up: it is looked at once more.
         let mut seen = None;
@@ -103,6 +104,13 @@ impl Tls {
                 () = changes.next() => {}
                 () = stop.cancelled() => return,
             }
+        }
+    }
+
+    /// Both results begin at 0, so that the first refusal already counts as an increase.
+    fn begin_counting(metrics: &Metrics) {
+        for result in ["taken", "refused"] {
+            metrics.tls_reloads.with_label_values(&[result]);
         }
     }
 

@@ -1,14 +1,13 @@
 //! One HTTP/1.1 connection to an upstream, driven by whoever waits for its answer.
 
 use super::RequestBody;
+use super::connector::Stream;
 use super::gate::Gate;
-use super::stream::Stream;
 use super::{Failed, UpstreamError};
 use bytes::Bytes;
 use http::{Request, response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -23,7 +22,7 @@ const MAX_AGE: Duration = Duration::from_mins(5);
 
 pub(super) struct Connection {
     /// Boxed, since the connection moves with every request, and this is large.
-    io: Box<http1::Connection<TokioIo<Stream>, RequestBody>>,
+    io: Box<http1::Connection<Stream, RequestBody>>,
     sender: http1::SendRequest<RequestBody>,
     gate: Arc<Gate>,
     waker: Waker,
@@ -38,7 +37,7 @@ pub(super) struct Closed;
 
 impl Connection {
     pub(super) async fn open(stream: Stream) -> Result<Self, UpstreamError> {
-        let (sender, io) = http1::Builder::new().handshake(TokioIo::new(stream)).await?;
+        let (sender, io) = http1::Builder::new().handshake(stream).await?;
         let gate = Arc::new(Gate::default());
         let waker = Waker::from(Arc::clone(&gate));
         Ok(Self { io: Box::new(io), sender, gate, waker, due: true, closed: false, opened: Instant::now() })
@@ -77,7 +76,7 @@ impl Connection {
             poll_fn(|cx| self.io.poll_without_shutdown(cx)).await.ok()?;
         }
         let http1::Parts { io, read_buf, .. } = self.io.into_parts();
-        Some((io.into_inner(), read_buf))
+        Some((io, read_buf))
     }
 
     /// Runs `step` until it is ready; between two tries the connection is polled, but only when it was woken. `step` gets a waker that does
@@ -108,7 +107,7 @@ impl Connection {
 
 /// The parts of a connection that move while something waits for it.
 struct Driver<'a> {
-    io: &'a mut http1::Connection<TokioIo<Stream>, RequestBody>,
+    io: &'a mut http1::Connection<Stream, RequestBody>,
     gate: &'a Gate,
     waker: &'a Waker,
     due: &'a mut bool,

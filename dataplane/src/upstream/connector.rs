@@ -1,20 +1,24 @@
 //! Opens connections: DNS, TCP, TLS.
 
 use super::destinations::{Cidr, Destinations};
-use super::dial::{DialError, Dialer};
-use super::stream::Stream;
+use super::dial::{DialError, Dialer, Rules};
 use super::tls::{Trust, Trusts};
 use super::{Target, UpstreamError};
 use crate::table::Origin;
-use http::uri::Scheme;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
+use http::Uri;
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::rt::TokioIo;
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
+use tower_service::Service;
+
+/// The bytes of one connection, in the clear or with TLS. Boxed, since the state of TLS is large.
+pub(super) type Stream = Box<MaybeHttpsStream<TokioIo<TcpStream>>>;
 
 /// Settings of a [`Connector`].
 #[derive(Clone, Debug, Default)]
@@ -56,7 +60,6 @@ pub(super) enum Offer {
 /// Opens connections to origins.
 #[derive(Clone)]
 pub struct Connector {
-    dialer: Arc<Dialer>,
     trusts: Arc<Trusts>,
 }
 
@@ -65,39 +68,37 @@ impl Connector {
     pub fn new(options: ConnectorOptions) -> Self {
         let overrides = options.overrides.into_iter().map(|o| (o.host, o.address)).collect();
         let destinations = Destinations { allow: options.allow, deny: options.deny };
-        Self { dialer: Arc::new(Dialer { overrides, destinations }), trusts: Arc::new(Trusts::new()) }
+        Self { trusts: Arc::new(Trusts::new(Dialer::new(Rules { overrides, destinations }))) }
     }
 
     /// Whose certificates the target's are checked by.
-    pub(super) fn trust(&self, target: &Target) -> Result<Trust, UpstreamError> {
+    pub(super) fn trust(&self, target: &Target) -> Result<Arc<Trust>, UpstreamError> {
         self.trusts.of(target.ca.as_ref()).map_err(|error| failed(&target.origin, error.to_string()))
     }
 
     /// Within the target's connect time. Cancel-safe: dropping it closes the connection.
     pub(super) async fn connect(&self, target: &Target, trust: &Trust, offer: Offer) -> Result<Stream, UpstreamError> {
-        let config = match offer {
+        let https = match offer {
             Offer::Both => &trust.both,
             Offer::Http1 => &trust.h1,
         };
-        within(target, self.open(&target.origin, config)).await
+        within(target, open(&target.origin, https.clone())).await
     }
+}
 
-    async fn open(&self, origin: &Origin, config: &Arc<ClientConfig>) -> Result<Stream, UpstreamError> {
-        let secure = origin.scheme == Scheme::HTTPS;
-        let port = origin.authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        // An address of IPv6 stands in brackets in a URL alone.
-        let host = origin.authority.host().trim_start_matches('[').trim_end_matches(']');
-        let tcp = self.dialer.connect(host, port).await.map_err(|error| match error {
-            DialError::Refused { address, class } => UpstreamError::Refused { address, class },
-            other => failed(origin, other.to_string()),
-        })?;
-        if !secure {
-            return Ok(Stream::Plain(tcp));
-        }
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| failed(origin, error.to_string()))?;
-        let tls = TlsConnector::from(Arc::clone(config)).connect(name, tcp).await;
-        tls.map(|tls| Stream::Tls(Box::new(tls))).map_err(|error| failed(origin, format!("TLS: {error}")))
-    }
+async fn open(origin: &Origin, mut https: HttpsConnector<Dialer>) -> Result<Stream, UpstreamError> {
+    let Origin { scheme, authority } = origin.clone();
+    let url = Uri::builder().scheme(scheme).authority(authority).path_and_query("/").build();
+    let url = url.map_err(|error| failed(origin, error.to_string()))?;
+    let opened = match poll_fn(|cx| https.poll_ready(cx)).await {
+        Ok(()) => https.call(url).await,
+        Err(error) => Err(error),
+    };
+    opened.map(Box::new).map_err(|error| match error.downcast::<DialError>().map(|error| *error) {
+        Ok(DialError::Refused { address, class }) => UpstreamError::Refused { address, class },
+        Ok(other) => failed(origin, other.to_string()),
+        Err(tls) => failed(origin, format!("TLS: {tls}")),
+    })
 }
 
 fn failed(origin: &Origin, message: String) -> UpstreamError {

@@ -2,13 +2,20 @@
 
 use super::destinations::{AddressClass, Destinations};
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use http::Uri;
+use http::uri::Scheme;
+use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
+use tower_service::Service;
 
 /// How long one address may take before the next is tried beside it (RFC 8305, section 8: 250 ms).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -29,24 +36,34 @@ pub(super) enum DialError {
     Tcp(#[from] io::Error),
 }
 
-/// Connects to hosts.
-#[derive(Debug)]
-pub(super) struct Dialer {
+/// Connects to hosts. Cheap to clone: the clones are one.
+#[derive(Clone, Debug)]
+pub(super) struct Dialer(Arc<Rules>);
+
+/// Where connections may go.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
     /// By host, in lower case: the operator's own word, which no rule for destinations overrules.
     pub(super) overrides: HashMap<String, IpAddr>,
     pub(super) destinations: Destinations,
 }
 
 impl Dialer {
+    pub(super) fn new(rules: Rules) -> Self {
+        Self(Arc::new(rules))
+    }
+
     /// Asks DNS anew each time, so that a change of addresses is seen by the next connection. `host` may be an address, in any form that the system's
     /// resolver reads: it goes the same way, and what comes out is checked. Without bound of its own; cancel-safe.
-    pub(super) async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, DialError> {
-        let tcp = race(&self.addresses(host, port).await?).await?;
+    async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, DialError> {
+        let tcp = race(&self.0.addresses(host, port).await?).await?;
         // The last bytes of a request must not wait for an acknowledgement.
         tcp.set_nodelay(true)?;
         Ok(tcp)
     }
+}
 
+impl Rules {
     async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
         if let Some(address) = self.overrides.get(&host.to_ascii_lowercase()) {
             return Ok(vec![SocketAddr::new(*address, port)]);
@@ -62,6 +79,27 @@ impl Dialer {
             }
         }
         if allowed.is_empty() { Err(refused.unwrap_or(DialError::NoAddress)) } else { Ok(in_turn(&allowed)) }
+    }
+}
+
+/// The step below TLS: to the host and the port of a URL.
+impl Service<Uri> for Dialer {
+    type Response = TokioIo<TcpStream>;
+    type Error = DialError;
+    type Future = BoxFuture<'static, Result<Self::Response, DialError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, url: Uri) -> Self::Future {
+        let dialer = self.clone();
+        Box::pin(async move {
+            let port = url.port_u16().unwrap_or(if url.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 });
+            // An address of IPv6 stands in brackets in a URL alone.
+            let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+            dialer.connect(host, port).await.map(TokioIo::new)
+        })
     }
 }
 

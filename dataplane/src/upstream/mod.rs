@@ -14,7 +14,6 @@ mod http2;
 mod pool;
 mod room;
 mod source;
-mod stream;
 mod sync;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -35,6 +34,7 @@ use connection::Connection;
 use connector::{Offer, within};
 use http::{Request, Response};
 use http2::{Dialled, Lanes, Place, Undone};
+use hyper_util::client::legacy::connect::Connection as _;
 use pool::Pool;
 use source::{Http1, Source};
 use std::error::Error;
@@ -210,7 +210,7 @@ impl Upstreams {
                     }
                 },
             };
-            if stream.speaks_h2() {
+            if stream.connected().is_negotiated_h2() {
                 // Of a crowd that connected at once, one connection is kept, if it has room for all.
                 if let Dialled::Place(place) = self.lanes.make(key).acquire(ready(Ok(stream))).await? {
                     return Ok(Way::Shared(place));

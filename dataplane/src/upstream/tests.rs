@@ -1,3 +1,4 @@
+mod connector;
 mod destinations;
 mod dial;
 mod gate;

@@ -1,10 +1,11 @@
 //! Requests that may turn their connection into something else than HTTP (RFC 9110, section 7.8).
 
+use super::connector::Stream;
 use super::source::{Http1, Source};
-use super::stream::Stream;
 use super::{Answer, Failed, Key, RequestBody, Target, UpstreamError, Upstreams};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A connection that left HTTP behind, to read and write. Dropping it closes it.
 pub struct Switched {
-    io: Stream,
+    io: TokioIo<Stream>,
     /// What the upstream sent right behind its 101: read first.
     early: Bytes,
 }
@@ -63,7 +64,7 @@ impl Upstreams {
         let (connection, switched) = if head.status == StatusCode::SWITCHING_PROTOCOLS {
             let lost = Failed { error: UpstreamError::Reset, unsent: None };
             let (io, early) = connection.into_stream().await.ok_or(lost)?;
-            (None, Some(Box::new(Switched { io, early })))
+            (None, Some(Box::new(Switched { io: TokioIo::new(io), early })))
         } else {
             (Some(connection), None)
         };

@@ -34,6 +34,8 @@ impl Family {
             Self::ElevenLabs
         } else if path.starts_with("/api/") {
             Self::Ollama
+        } else if ["/v1/chat/", "/v1/responses", "/v1/audio/", "/v1/realtime"].iter().any(|own| path.starts_with(own)) {
+            Self::OpenAi
         } else if path.starts_with("/v1/messages") || headers.contains_key("anthropic-version") {
             Self::Anthropic
         } else {

@@ -1,11 +1,12 @@
 //! One HTTP/2 connection: the task that drives it, and the places for streams on it.
 
-use crate::upstream::stream::Stream;
+use crate::upstream::connector::Stream;
 use crate::upstream::{UpstreamError, pool::IDLE};
 use bytes::Bytes;
 use futures::FutureExt;
 use h2::client::{Builder, Connection, SendRequest};
 use h2::{Ping, PingPong};
+use hyper_util::rt::TokioIo;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -123,7 +124,7 @@ impl Shared {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEADER_LIST)
             .max_send_buffer_size(SEND_BUFFER)
-            .handshake(stream)
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| UpstreamError::of(&error))?;
         let state = Arc::new(State {
@@ -173,7 +174,7 @@ impl Shared {
 
 /// The task of a connection. Ends with it, or when it does not answer a ping: its streams then fail as reset.
 struct Driver {
-    connection: Connection<Stream, Bytes>,
+    connection: Connection<TokioIo<Stream>, Bytes>,
     pings: Option<PingPong>,
     timer: Pin<Box<Sleep>>,
     waits_for_pong: bool,

@@ -1,8 +1,9 @@
 //! The HTTP/2 connections of each origin.
 
 use super::connection::{Offer, Place, Shared};
-use crate::upstream::stream::Stream;
+use crate::upstream::connector::Stream;
 use crate::upstream::{Key, UpstreamError};
+use hyper_util::client::legacy::connect::Connection as _;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -127,7 +128,7 @@ impl Lane {
             }
         }
         let stream = dial.await?;
-        if !stream.speaks_h2() {
+        if !stream.connected().is_negotiated_h2() {
             return Ok(Dialled::Other(stream));
         }
         let mut shared = Shared::open(stream, Arc::clone(&self.changed)).await?;

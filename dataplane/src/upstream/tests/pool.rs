@@ -2,7 +2,8 @@ use crate::table::Origin;
 use crate::upstream::Key;
 use crate::upstream::connection::Connection;
 use crate::upstream::pool::Pool;
-use crate::upstream::stream::Stream;
+use hyper_rustls::MaybeHttpsStream;
+use hyper_util::rt::TokioIo;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -20,7 +21,7 @@ impl Far {
     async fn connect(&mut self) -> Connection {
         let near = TcpStream::connect(self.listener.local_addr().unwrap()).await.unwrap();
         self.open.push(self.listener.accept().await.unwrap().0);
-        Connection::open(Stream::Plain(near)).await.unwrap()
+        Connection::open(Box::new(MaybeHttpsStream::Http(TokioIo::new(near)))).await.unwrap()
     }
 }
 

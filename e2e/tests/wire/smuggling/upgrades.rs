@@ -1,7 +1,8 @@
 //! Bytes behind a request to upgrade, before its answer (the family of CVE-2026-2833), and HTTP/2 asked for in passing.
 
 use super::{HIDDEN, body, hidden, post};
-use crate::house::{House, eventually};
+use crate::config::KEY;
+use crate::house::{House, eventually, headers};
 use crate::raw::Client;
 
 #[tokio::test]
@@ -55,4 +56,24 @@ async fn a_client_that_asks_for_http_2_in_passing_goes_on_with_http_1() {
         let answer = client.next_answer().await;
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
+}
+
+#[tokio::test]
+async fn frames_and_requests_that_do_not_wait_for_the_tunnel_reach_nobody() {
+    let handshake = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-version: 13\r\n";
+    let head = format!("GET /v1/realtime?model=fake-ok HTTP/1.1\r\nhost: relay\r\n{}{handshake}\r\n", headers(KEY));
+    for early in [hidden(), "\u{1}\u{1}early".to_owned()] {
+        let (house, provider) = House::simple().await;
+        let mut client = Client::connect(house.addr).await;
+        client.write(format!("{head}{early}")).await;
+        // No tunnel, no answer: what came may have been meant for either.
+        assert!(client.closes().await);
+        eventually("all connections end", || house.proxy.metrics.active_connections.get() == 0).await;
+        assert!(provider.requests().iter().all(|one| one.request.path != HIDDEN));
+    }
+    // The same handshake alone is one.
+    let (house, _provider) = House::simple().await;
+    let mut client = Client::connect(house.addr).await;
+    client.write(&head).await;
+    assert!(client.read_text("\r\n\r\n").await.starts_with("HTTP/1.1 101 "));
 }
