@@ -210,6 +210,16 @@ async fn another_backend_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn an_answer_tells_more_than_that_the_next_backend_could_not_be_reached() {
+    let limited = Stub::answering(plain(429, "retry-after: 30\r\n", "{\"a\":1}"), Then::Stay).await;
+    // Bound and closed: nobody listens there.
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
+    let house = house(in_order(1, vec![openai(limited.addr), openai(nobody)])).await;
+    let answer = house.chat("m").await;
+    assert_eq!((answer.status, answer.header("retry-after"), answer.text()), (429, Some("30"), "{\"a\":1}"));
+}
+
+#[tokio::test]
 async fn what_a_backend_asked_for_still_counts_when_another_failed_behind_it() {
     let limited = [plain(429, "retry-after: 30\r\n", "{}"), plain(200, "", "{}")];
     let (limited, broken) =

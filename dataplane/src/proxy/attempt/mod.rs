@@ -65,6 +65,8 @@ impl Proxy {
             let message = format!("no backend of route {} takes requests: every weight is 0", route.label);
             return Err(Refusal::new(Reason::NoBackend, family, message));
         };
+        // The last answer that was not passed on: it tells a client more than that another backend could not be reached at all.
+        let mut answered: Option<Tried> = None;
         loop {
             course.goes_to(pick, exchange);
             let mut tried = tokio::select! {
@@ -84,10 +86,14 @@ impl Proxy {
             let cause = judge(&call, &mut course, &mut tried).await;
             let further = cause.and_then(|cause| self.further(&call, &mut course, &tried, cause));
             let Some((next, wait)) = further else {
-                return finish(&call, tried, exchange);
+                let last = better(tried, answered);
+                course.came_to(last.index, exchange);
+                return finish(&call, last, exchange);
             };
-            if let Ok(got) = tried.outcome {
-                spend(got.response.into_body());
+            if tried.outcome.is_ok()
+                && let Some(Tried { outcome: Ok(before), .. }) = answered.replace(tried)
+            {
+                spend(before.response.into_body());
             }
             if !wait.is_zero() {
                 sleep(wait).await;
@@ -169,6 +175,18 @@ async fn judge(call: &Call<'_>, course: &mut Course<'_>, tried: &mut Tried) -> O
 /// The pause before the same backend, which `asked` for so long, is asked again; `None`: that is longer than the relay waits.
 fn pause(asked: Duration, times: u32) -> Option<Duration> {
     (asked <= RETRY_AFTER_MAX).then(|| asked.max(backoff(times, rand::random())))
+}
+
+/// What the client is given of the last attempt and of the last answer before it.
+fn better(last: Tried, answered: Option<Tried>) -> Tried {
+    match (&last.outcome, answered) {
+        (Err(Failure::Upstream { .. }), Some(before)) => before,
+        (_, Some(Tried { outcome: Ok(before), .. })) => {
+            spend(before.response.into_body());
+            last
+        }
+        (_, _) => last,
+    }
 }
 
 /// Gives the client what came.
