@@ -73,6 +73,8 @@ impl Peeked {
     async fn scan(&mut self, max: u64) -> Result<Model, RequestBodyError> {
         let mut scanner = ModelScanner::default();
         let Some(rest) = &mut self.rest else { return Ok(Model::default()) };
+        // To read it is to ask for it.
+        self.is_held_back = false;
         while let Some(frame) = rest.frame().await {
             let Ok(bytes) = frame?.into_data() else { continue };
             if (self.head.len() + bytes.len()) as u64 > max {

@@ -70,6 +70,6 @@ pub(super) fn relayed(answered: Answered, mut exchange: Exchange, cuts: Cuts) ->
 }
 
 /// An encoded body can't be looked into.
-fn is_readable(headers: &HeaderMap) -> bool {
+pub(super) fn is_readable(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_ENCODING).is_none_or(|value| value.as_bytes() == b"identity")
 }

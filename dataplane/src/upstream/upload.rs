@@ -264,7 +264,11 @@ impl Body for RequestBody {
             let Some(shared) = &this.source else { return Poll::Ready(None) };
             let mut source = lock(shared);
             let reads_on = this.reader == source.reader;
-            let Some(piece) = ready!(source.poll(this.next, reads_on, cx)) else { return Poll::Ready(None) };
+            let Some(piece) = ready!(source.poll(this.next, reads_on, cx)) else {
+                drop(source);
+                this.source = None;
+                return Poll::Ready(None);
+            };
             this.next += 1;
             let was_last = source.is_behind_all(this.next);
             drop(source);
