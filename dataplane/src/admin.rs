@@ -18,10 +18,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// The longest wait of a long poll.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+/// Connections at once; one more is closed. Fewer than the descriptors that are kept from clients and upstreams.
+const CONNECTIONS: usize = 100;
 
 /// What the admin port tells.
 pub struct Admin {
@@ -41,8 +44,10 @@ pub struct Admin {
 pub async fn run(listener: TcpListener, admin: Arc<Admin>) {
     // Served also when clients took every descriptor: that is when somebody wants to see the metrics.
     let mut reserve = Reserve::new();
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let (Arrived::Freely(stream) | Arrived::OnReserve(stream)) = reserve.accept(&listener).await;
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
         let admin = Arc::clone(&admin);
         tokio::spawn(async move {
             let service = hyper::service::service_fn(move |request| {
@@ -53,6 +58,7 @@ pub async fn run(listener: TcpListener, admin: Arc<Admin>) {
             builder.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(75));
             // Its only errors are those of a client that left.
             let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+            drop(place);
         });
     }
 }

@@ -98,6 +98,11 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Whether it has begun. One atomic load.
+    pub fn is_cancelled(&self) -> bool {
+        self.cut.is_cancelled()
+    }
+
     /// Whether it has begun; if not, the task is woken when it does. `is_known`: this task was registered here by the call before, which saves
     /// the lock.
     pub fn has_begun(&mut self, cx: &Context<'_>, is_known: bool) -> bool {

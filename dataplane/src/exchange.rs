@@ -37,7 +37,9 @@ impl Kind {
 
     /// By the value of `content-type`.
     pub fn of(content_type: &[u8]) -> Self {
-        let is = |prefix: &[u8]| content_type.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
+        // Whole: `application/jsonl` is no JSON text.
+        let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        let is = |name: &[u8]| essence.eq_ignore_ascii_case(name);
         if is(b"text/event-stream") {
             Self::Sse
         } else if is(b"application/json") {
@@ -132,11 +134,6 @@ impl Exchange {
     /// When it must be over, `total` after its head came.
     pub fn deadline(&self, total: Option<Duration>) -> Deadline {
         Deadline::after(self.started, total)
-    }
-
-    /// When it began.
-    pub fn started(&self) -> Instant {
-        self.started
     }
 
     /// A piece of the answer's body is on its way to the client.

@@ -3,10 +3,14 @@
 use clap::Parser;
 use relay_dataplane::cli::{Cli, LogFormat, Serve, Task};
 use relay_dataplane::run::{self, StartError};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 use tracing_subscriber::EnvFilter;
+
+/// How long tasks and threads have to end behind the drain.
+const ENDING: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -24,14 +28,19 @@ fn serve(options: Serve) -> ExitCode {
     }
     // One provider of cryptography in the whole program; a second installation would be the error.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // Manifests are read on the runtime's threads, and a stack that overflows would end every stream.
+    let stack = relay_dataplane::config::manifests::STACK_BYTES;
+    let runtime = match tokio::runtime::Builder::new_multi_thread().thread_stack_size(stack).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("relay-dataplane: can't start threads: {error}");
             return ExitCode::from(3);
         }
     };
-    match runtime.block_on(run::serve(options)) {
+    let served = runtime.block_on(run::serve(options));
+    // Without a bound, a DNS server that does not answer would hold the end up.
+    runtime.shutdown_timeout(ENDING);
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("relay-dataplane: {error}");
@@ -59,7 +68,7 @@ fn start_log(options: &Serve) -> Result<(), tracing_subscriber::filter::ParseErr
 
 fn check(dir: &Path) -> ExitCode {
     let (text, fine) = relay_dataplane::config::manifests::report(dir);
-    print!("{text}");
+    print(&text);
     ExitCode::from(u8::from(!fine))
 }
 
@@ -67,6 +76,11 @@ fn key() -> ExitCode {
     // 256 random bits, so that a plain SHA-256 of it can't be reversed by guessing.
     let key = format!("relay-{}", hex::encode(rand::random::<[u8; 32]>()));
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes());
-    println!("key:    {key}\nsha256: {}", hex::encode(digest));
+    print(&format!("key:    {key}\nsha256: {}\n", hex::encode(digest)));
     ExitCode::SUCCESS
+}
+
+/// Without the panic of `print!` where a pager or `head` has read enough.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }

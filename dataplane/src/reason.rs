@@ -115,7 +115,7 @@ impl Reason {
 pub enum StreamEnd {
     /// The whole answer went to the client.
     Complete,
-    /// The relay refused it before an upstream saw it.
+    /// The relay refused it before an upstream answered.
     Refused,
     /// A limit refused it.
     LimitReached,

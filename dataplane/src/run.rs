@@ -1,5 +1,8 @@
 //! Puts the parts together and runs them until the process is told to stop.
 
+#[cfg(test)]
+mod tests;
+
 use crate::admin::{self, Admin};
 use crate::balance;
 use crate::cli::{ConfigSource, Serve};
@@ -18,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// How long a start waits for the API server before it serves the mounted copy, which may be a minute old.
@@ -71,6 +74,8 @@ fn hint(error: &std::io::Error, flag: &str) -> String {
 
 /// Serves until SIGTERM or SIGINT, then drains. A second signal ends at once.
 pub async fn serve(options: Serve) -> Result<(), StartError> {
+    // First of all: the system drops a signal to the first process of a container that nobody waits for.
+    let signals = Signals::new().map_err(StartError::Signals)?;
     let source = options.source().ok_or(StartError::NoSource)?;
     let (listen, admin_address) = options.addresses();
     let metrics = Arc::new(Metrics::new()?);
@@ -115,7 +120,7 @@ pub async fn serve(options: Serve) -> Result<(), StartError> {
     let (tls, version) = (clients.tls.is_some(), env!("CARGO_PKG_VERSION"));
     tracing::info!(%listen, tls, admin = %admin_address, connections, requests, version, "listening");
     let accepting = tokio::spawn(listener::run_with(listener, proxy, clients));
-    drain_on_signal(&drain, options.lame_duck, options.drain_timeout, accepting).await?;
+    drain_on_signal(signals, &drain, options.lame_duck, options.drain_timeout, accepting).await;
     stop.cancel();
     Ok(())
 }
@@ -213,18 +218,31 @@ async fn sweep(upstreams: Arc<Upstreams>) {
     }
 }
 
+/// What tells the process to stop.
+struct Signals {
+    term: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// The next one; those that come before this is called wait for it. Cancel-safe.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! { _ = self.term.recv() => "SIGTERM", _ = self.interrupt.recv() => "SIGINT" }
+    }
+}
+
 async fn drain_on_signal(
+    mut signals: Signals,
     drain: &Drain,
     lame_duck: Duration,
     timeout: Duration,
     accepting: tokio::task::JoinHandle<()>,
-) -> Result<(), StartError> {
-    let mut term = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
-    let mut told = async || {
-        tokio::select! { _ = term.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" }
-    };
-    let signal = told().await;
+) {
+    let signal = signals.next().await;
     tracing::info!(signal, ?lame_duck, ?timeout, "draining; a second signal ends at once");
     let abort = accepting.abort_handle();
     let drained = async {
@@ -238,8 +256,7 @@ async fn drain_on_signal(
     };
     tokio::select! {
         whole = drained => tracing::info!(whole, "drained"),
-        signal = told() => tracing::warn!(signal, "ended by a second signal"),
+        signal = signals.next() => tracing::warn!(signal, "ended by a second signal"),
     }
     abort.abort();
-    Ok(())
 }

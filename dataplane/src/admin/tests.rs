@@ -1,4 +1,4 @@
-use super::{Admin, run};
+use super::{Admin, CONNECTIONS, run};
 use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::serving::Serving;
@@ -159,4 +159,22 @@ async fn a_wait_that_is_no_number_of_seconds_is_refused() {
         assert_eq!(status, 400, "{wait}");
         assert!(text.contains("wait=10s"), "{text}");
     }
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_closed_and_the_others_are_served() {
+    let port = Port::open().await;
+    let mut held = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut tcp = TcpStream::connect(port.address).await.unwrap();
+        tcp.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        assert!(tcp.read(&mut [0; 256]).await.unwrap() > 0);
+        held.push(tcp);
+    }
+    let mut more = TcpStream::connect(port.address).await.unwrap();
+    assert_eq!(more.read(&mut [0; 256]).await.unwrap(), 0, "closed");
+    held[0].write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    held[0].read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }

@@ -17,6 +17,7 @@ mod secret;
 
 pub use diagnostic::{Diagnostic, Severity, render};
 pub use files::{FILE_MAX_BYTES, FILES_MAX, TOTAL_MAX_BYTES};
+pub use node::STACK_BYTES;
 
 use super::folder::Changes;
 use super::{Outcome, Sink, Source, Update};
@@ -80,7 +81,7 @@ impl Loaded {
     }
 }
 
-/// Reads and compiles the folder. Blocking.
+/// Reads and compiles the folder. Blocking; takes a stack of [`STACK_BYTES`].
 pub fn load(dir: &Path, env: Env<'_>) -> Loaded {
     let (sources, unread) = files::read_all(dir);
     let mut collected = Collected::default();

@@ -1,5 +1,8 @@
 //! One connection: which protocol it speaks, and its life from the first byte to the last.
 
+#[cfg(test)]
+mod tests;
+
 use super::Shared;
 use super::requests::{Load, Requests};
 use super::socket::Socket;
@@ -176,13 +179,23 @@ where
     let closing = shared.proxy.drain.closing.clone();
     let mut begun = carried.clone();
     let has_request = async { timeout_at(first, begun.wait_for(|load| load.begun > 0)).await.is_ok() };
-    tokio::select! {
-        ended = &mut connection => return log_end(ended),
-        has_request = has_request => if !has_request {
-            tracing::debug!("closed a connection that sent no request");
-            return;
-        },
-        () = closing.cancelled() => {}
+    tokio::pin!(has_request);
+    let mut is_closing = false;
+    loop {
+        tokio::select! {
+            ended = &mut connection => return log_end(ended),
+            has_request = &mut has_request => if has_request {
+                break;
+            } else {
+                tracing::debug!("closed a connection that sent no request");
+                return;
+            },
+            // A client that has not even begun to speak HTTP/2 hears no GOAWAY: the drain waits for its first request no longer than others do.
+            () = closing.cancelled(), if !is_closing => {
+                is_closing = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
     }
     tokio::select! {
         ended = &mut connection => return log_end(ended),

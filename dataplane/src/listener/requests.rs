@@ -8,7 +8,7 @@ use crate::reason::Reason;
 use crate::relay::{Aborted, AnswerBody};
 use crate::upstream::discard;
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue, UPGRADE};
+use http::header::{CONNECTION, EXPECT, HeaderValue, UPGRADE};
 use http::{Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -95,10 +95,7 @@ async fn http1(shared: &Shared, link: &Link, request: Request<Incoming>) -> Resp
 
 async fn http2(shared: &Shared, place: Place, request: Request<Incoming>) -> Response<Counted> {
     if let Err(violation) = semantics::check(&request) {
-        let (head, body) = request.into_parts();
-        discard(body);
-        let answer = shared.proxy.turn_away(&head.method, head.uri.path(), &head.headers, turned(violation));
-        return Counted::wrap(answer, Some(place));
+        return Counted::wrap(refuse(shared, request, turned(violation)), Some(place));
     }
     let response = if place.is_over(shared) {
         overloaded(shared, request)
@@ -113,10 +110,16 @@ fn turned(violation: Violation) -> Turned {
 }
 
 fn overloaded(shared: &Shared, request: Request<Incoming>) -> Response<AnswerBody> {
-    let (head, body) = request.into_parts();
-    discard(body);
     let message = "the relay has as many requests under way as it can take; please retry".to_owned();
-    let turned = Turned { reason: Reason::Overloaded, status: None, message };
+    refuse(shared, request, Turned { reason: Reason::Overloaded, status: None, message })
+}
+
+fn refuse(shared: &Shared, request: Request<Incoming>, turned: Turned) -> Response<AnswerBody> {
+    let (head, body) = request.into_parts();
+    // Reading it would ask a client to send it that waits for the word.
+    if !head.headers.contains_key(EXPECT) {
+        discard(body);
+    }
     shared.proxy.turn_away(&head.method, head.uri.path(), &head.headers, turned)
 }
 

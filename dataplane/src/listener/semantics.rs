@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::strict::{Violation, is_host, is_same};
+use super::strict::{FIELDS_MAX, Violation, is_host, is_same};
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap};
 use http::{Method, Request};
 
@@ -13,6 +13,9 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Violation> {
     let (uri, headers) = (request.uri(), request.headers());
     if request.method() == Method::CONNECT || (uri.path() == "*" && request.method() != Method::OPTIONS) {
         return Err(Violation::Target);
+    }
+    if headers.len() > FIELDS_MAX {
+        return Err(Violation::TooManyFields);
     }
     // One of both, and if both, they agree: an intermediary may have added the header.
     let scheme = uri.scheme_str().unwrap_or("http").as_bytes();

@@ -15,15 +15,19 @@ use tokio::time::Instant;
 /// Most headers of a request.
 const MAX_HEADERS: usize = 100;
 
-/// A listener of a proxy that has no configuration: it knows no key.
-async fn listening() -> (SocketAddr, Arc<Proxy>) {
-    let proxy = Arc::new(Proxy {
+/// A proxy that has no configuration: it knows no key.
+pub(super) fn proxy() -> Arc<Proxy> {
+    Arc::new(Proxy {
         serving: Arc::new(Serving::default()),
         limiter: Arc::new(Limiter::memory()),
         upstreams: Arc::new(Upstreams::new(Connector::new(ConnectorOptions::default()))),
         metrics: Arc::new(Metrics::new().unwrap()),
         drain: Drain::default(),
-    });
+    })
+}
+
+async fn listening() -> (SocketAddr, Arc<Proxy>) {
+    let proxy = proxy();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(run(listener, Arc::clone(&proxy)));

@@ -61,7 +61,7 @@ impl Proxy {
         let mut admission = None;
         let (head, body) = request.into_parts();
         let asks_for_websocket = tunnel::is_asked_for(&head);
-        let mut body = Peeked::new(&head.headers, body);
+        let mut body = Peeked::new(&head, body);
         let outcome = tokio::select! {
             biased;
             outcome = self.answer(&table, head, &mut body, &mut exchange, &mut admission) => outcome,
@@ -108,7 +108,8 @@ impl Proxy {
         let tenant = authenticate(table, &head.headers, SystemTime::now(), exchange)
             .map_err(|(reason, text)| refuse(reason, text.into()))?;
         let Chosen { route, matched } = find_route(tenant, &head, body, family, exchange).await?;
-        let family = family_of(route, head.uri.path());
+        let prefix = route.policy.rewrite_prefix.as_deref().map(|with| PrefixRewrite { matched, with });
+        let family = family_of(route, prefix, head.uri.path());
         let refuse = |reason, message: String| Refusal::new(reason, family, message);
         if peek::declared_length(&head.headers).is_some_and(|length| length > route.body_max) {
             return Err(refuse(Reason::BodyTooLarge, too_large(&route.label, route.body_max)));
@@ -117,10 +118,9 @@ impl Proxy {
             let message = format!("route {} is not ready: one of its references is not resolved", route.label);
             return Err(refuse(Reason::RouteNotReady, message));
         }
-        let asked = switch::asked(route, &mut head, family)?;
+        let asked = switch::asked(route, prefix, &mut head, family)?;
         *admission = self.admit(tenant, route, family).await?;
         let cut = tenant.cut();
-        let prefix = route.policy.rewrite_prefix.as_deref().map(|with| PrefixRewrite { matched, with });
         tokio::select! {
             biased;
             answered = self.attempt(route, prefix, head, body, exchange, family) => {
@@ -246,10 +246,11 @@ async fn find_route<'a>(
     Ok(chosen)
 }
 
-/// Whose error bodies the clients of a route read. All of its backends answer the same clients: the first one tells.
-fn family_of(route: &RouteEntry, path: &str) -> Family {
+/// Whose error bodies the clients of a route read. All of its backends answer the same clients: the first one tells, by the path that goes to it.
+fn family_of(route: &RouteEntry, prefix: Option<PrefixRewrite<'_>>, path: &str) -> Family {
     let Some(backend) = route.backends.first() else { return Family::of_path(path) };
-    Family::of(backend.provider, Format::of(backend.provider, path, route.policy.format), path)
+    let path = rewrite::path(backend, path, prefix);
+    Family::of(backend.provider, Format::of(backend.provider, &path, route.policy.format), &path)
 }
 
 fn too_large(route: &str, max: u64) -> String {

@@ -1,10 +1,10 @@
 //! The request's body, and what must be read of it before it goes up.
 
 use super::model::{ModelScanner, Scanned};
-use crate::upstream::{RequestBodyError, Room, Upload, discard};
+use crate::upstream::{Received, RequestBodyError, Room, Upload, discard};
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use http::{HeaderMap, request};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::ops::Range;
@@ -18,7 +18,7 @@ const PEEK_TIME: Duration = Duration::from_secs(30);
 pub(super) struct Peeked {
     head: BytesMut,
     room: Room,
-    rest: Option<Incoming>,
+    rest: Option<Received>,
     /// The client waits for the word to send it.
     is_held_back: bool,
     model: Option<Model>,
@@ -34,9 +34,15 @@ pub(super) struct Model {
 }
 
 impl Peeked {
-    pub(super) fn new(headers: &HeaderMap, body: Incoming) -> Self {
-        let is_held_back = headers.contains_key(EXPECT);
-        Self { head: BytesMut::new(), room: Room::default(), rest: Some(body), is_held_back, model: None }
+    pub(super) fn new(head: &request::Parts, body: Incoming) -> Self {
+        let is_held_back = head.headers.contains_key(EXPECT);
+        Self {
+            head: BytesMut::new(),
+            room: Room::default(),
+            rest: Some(Received::new(body, head.version)),
+            is_held_back,
+            model: None,
+        }
     }
 
     /// The whole body, on its way to a backend. `keeps`: it may have to be sent again.
@@ -79,6 +85,8 @@ impl Peeked {
     /// The next piece of the body, which is kept too; `None`: it is over.
     async fn read_piece(&mut self, max: u64) -> Result<Option<Bytes>, RequestBodyError> {
         let Some(rest) = &mut self.rest else { return Ok(None) };
+        // To read it is to ask for it.
+        self.is_held_back = false;
         while let Some(frame) = rest.frame().await {
             let Ok(bytes) = frame?.into_data() else { continue };
             if (self.head.len() + bytes.len()) as u64 > max {

@@ -3,12 +3,13 @@
 use super::headers;
 use super::refusal::Refusal;
 use super::respond::Answered;
+use super::rewrite::{self, PrefixRewrite};
 use crate::drain::{Cut, Drain};
 use crate::exchange::Exchange;
 use crate::format::{Family, Format};
 use crate::reason::Reason;
 use crate::relay::AnswerBody;
-use crate::table::RouteEntry;
+use crate::table::{BackendEntry, RouteEntry};
 use crate::tunnel::{self, Handshake, Tunnel};
 use http::{Response, Version, request, response};
 use hyper::upgrade::OnUpgrade;
@@ -42,14 +43,21 @@ impl Switching {
 }
 
 /// Whether a request asks for a WebSocket: where its route has those, and nothing is wrong with the handshake, which then goes with its head.
-pub(super) fn asked(route: &RouteEntry, head: &mut request::Parts, family: Family) -> Result<Option<Asked>, Refusal> {
+pub(super) fn asked(
+    route: &RouteEntry,
+    prefix: Option<PrefixRewrite<'_>>,
+    head: &mut request::Parts,
+    family: Family,
+) -> Result<Option<Asked>, Refusal> {
     if !tunnel::is_asked_for(head) {
         return Ok(None);
     }
     let refuse = |message| Refusal::new(Reason::BadRequest, family, message);
     let path = head.uri.path();
-    let format = |provider| Format::of(provider, path, route.policy.format);
-    if !route.backends.iter().all(|backend| format(backend.provider).allows_upgrade()) {
+    let format = |backend: &BackendEntry| {
+        Format::of(backend.provider, &rewrite::path(backend, path, prefix), route.policy.format)
+    };
+    if !route.backends.iter().all(|backend| format(backend).allows_upgrade()) {
         let message = format!("route {} has no WebSocket at {path}: send the request without Upgrade", route.label);
         return Err(refuse(message));
     }

@@ -37,9 +37,12 @@ impl<B: Source> Guarded<B> {
 
     /// The next piece of data, or what stopped it. Trailers are dropped. Not to be called again behind a stop.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Stop>> {
-        // Of an upstream that always has something: the timer below is not even looked at.
+        // Of an upstream that always has something, as it has for a client that is slower: what is below is not even looked at.
         if self.deadline.is_over(self.last) {
             return Poll::Ready(Err(Stop::Total));
+        }
+        if let Some(stop) = self.cuts.begun() {
+            return Poll::Ready(Err(stop));
         }
         loop {
             match Pin::new(&mut self.answer).poll_frame(cx) {
@@ -99,6 +102,16 @@ impl Cuts {
         Self { drain: drain.watch(), tenant: tenant.watch(), task: None }
     }
 
+    /// Which one has begun.
+    fn begun(&self) -> Option<Stop> {
+        if self.drain.is_cancelled() {
+            Some(Stop::Drained)
+        } else {
+            self.tenant.is_cancelled().then_some(Stop::Suspended)
+        }
+    }
+
+    /// The same; the task is woken when one begins.
     fn poll(&mut self, cx: &Context<'_>) -> Option<Stop> {
         let is_known = self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker()));
         if !is_known {

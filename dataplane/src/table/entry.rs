@@ -60,7 +60,7 @@ pub struct RouteEntry {
     pub label: Arc<str>,
     /// Its backends that can be used; empty while the route is not ready.
     pub backends: Vec<Arc<BackendEntry>>,
-    /// From sending the request to the first byte of the body; `None`: without bound.
+    /// From the last piece of the request that an upstream took to the first byte of an answer's body, over all attempts; `None`: without bound.
     pub first_byte: Option<Duration>,
     /// Between two pieces of the body; `None`: without bound.
     pub idle: Option<Duration>,

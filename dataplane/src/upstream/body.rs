@@ -3,13 +3,14 @@
 use super::source::Source;
 use super::{UpstreamError, breaks_http};
 use bytes::Bytes;
+use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -42,13 +43,54 @@ impl From<hyper::Error> for RequestBodyError {
     }
 }
 
+/// A request's body as its client sends it.
+pub struct Received {
+    body: Incoming,
+    is_http2: bool,
+}
+
+impl Received {
+    /// Of a request in this version.
+    pub const fn new(body: Incoming, version: Version) -> Self {
+        Self { body, is_http2: matches!(version, Version::HTTP_2) }
+    }
+}
+
+impl Body for Received {
+    type Data = Bytes;
+    type Error = RequestBodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        // hyper takes a stream that its client reset with NO_ERROR for one that ended: half a body would go up as a whole one.
+        if frame.is_none() && self.is_http2 && !self.body.is_end_stream() {
+            return Poll::Ready(Some(Err(RequestBodyError::Gone)));
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(RequestBodyError::from)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// How long, and how much, is read of a request body that nobody wants any more.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 const DISCARD_BYTES: usize = 64 << 20;
 
 /// Reads on, within bounds, and forgets what comes. A connection that is closed while its client still sends is reset, and a client that meets the
 /// reset may never read its answer.
-pub fn discard(mut body: Incoming) {
+pub fn discard<B>(mut body: B)
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+{
     if body.is_end_stream() {
         return;
     }

@@ -21,7 +21,7 @@ mod tls;
 mod upgrade;
 mod upload;
 
-pub use body::{Answer, RequestBodyError, discard};
+pub use body::{Answer, Received, RequestBodyError, discard};
 pub use connector::{Connector, ConnectorOptions, HostOverride};
 pub use destinations::{AddressClass, Cidr};
 pub use room::Room;

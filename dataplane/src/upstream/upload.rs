@@ -1,9 +1,8 @@
 //! The request's body on its way up, and what is kept of it so that it can be sent again.
 
-use super::{RequestBodyError, Room, discard};
+use super::{Received, RequestBodyError, Room, discard};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::pin::Pin;
@@ -45,7 +44,7 @@ struct Source {
     /// Pieces stay after they went out.
     keeps: bool,
     kept: usize,
-    rest: Option<Incoming>,
+    rest: Option<Received>,
     /// So many pieces count towards `left` already.
     counted: usize,
     left: u64,
@@ -61,7 +60,7 @@ struct Source {
 impl Upload {
     /// `head` was read already, lies in `room` and counts towards `max`, which `rest` may add to. `is_held_back`: the client sends it only when it is
     /// asked for. `keeps`: it may be asked for more than once.
-    pub fn new(head: Bytes, rest: Option<Incoming>, max: u64, room: Room, is_held_back: bool, keeps: bool) -> Self {
+    pub fn new(head: Bytes, rest: Option<Received>, max: u64, room: Room, is_held_back: bool, keeps: bool) -> Self {
         let rest = rest.filter(|rest| !rest.is_end_stream());
         let source = Source {
             keeps: keeps && head.len() <= KEPT_MAX,
@@ -265,7 +264,11 @@ impl Body for RequestBody {
             let Some(shared) = &this.source else { return Poll::Ready(None) };
             let mut source = lock(shared);
             let reads_on = this.reader == source.reader;
-            let Some(piece) = ready!(source.poll(this.next, reads_on, cx)) else { return Poll::Ready(None) };
+            let Some(piece) = ready!(source.poll(this.next, reads_on, cx)) else {
+                drop(source);
+                this.source = None;
+                return Poll::Ready(None);
+            };
             this.next += 1;
             let was_last = source.is_behind_all(this.next);
             drop(source);

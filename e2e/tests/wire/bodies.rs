@@ -1,7 +1,7 @@
 //! Bodies of requests and the odd shapes of answers.
 
 use relay_e2e::provider::{Ended, script};
-use relay_snapshot::Provider;
+use relay_snapshot::{ModelPattern, Provider};
 
 use crate::config::{self, KEY, backend, route};
 use crate::house::{CHAT, House, chat, headers, not_streamed, provider};
@@ -109,6 +109,23 @@ async fn a_client_that_asks_is_not_told_to_go_on_where_it_is_refused() {
         let seen = client.read_text("\r\n\r\n").await;
         assert!(seen.starts_with(&format!("HTTP/1.1 {status} ")), "{seen}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_was_told_to_go_on_may_send_all_before_it_reads_that_it_is_refused() {
+    let provider = provider().await;
+    let mut snapshot = config::simple(provider.addr());
+    snapshot.routes[0].matches[0].models = vec![ModelPattern::Exact("other".into())];
+    let house = House::new(&snapshot).await;
+    let body = chat("m") + &" ".repeat(8 << 20);
+    let mut client = Client::connect(house.addr).await;
+    let (headers, length) = (headers(KEY), body.len());
+    let head = format!("POST {CHAT} HTTP/1.1\r\nhost: relay\r\nconnection: close\r\nexpect: 100-continue\r\n{headers}");
+    client.write(format!("{head}content-length: {length}\r\n\r\n")).await;
+    client.read_text("HTTP/1.1 100 Continue\r\n\r\n").await;
+    client.write(body).await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.header("x-relay-error")), (404, Some("no_route")));
 }
 
 #[tokio::test]

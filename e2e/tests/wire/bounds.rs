@@ -51,6 +51,18 @@ async fn one_request_too_many_is_turned_away_and_those_that_run_go_on() {
 }
 
 #[tokio::test]
+async fn a_client_that_asks_whether_to_go_on_hears_only_that_it_is_turned_away() {
+    let (house, _provider) = house_with(capacity(100, 0)).await;
+    let mut client = Client::connect(house.addr).await;
+    let headers = headers(KEY);
+    let head =
+        format!("POST {CHAT} HTTP/1.1\r\nhost: relay\r\nexpect: 100-continue\r\n{headers}content-length: 1000\r\n\r\n");
+    client.write(head).await;
+    let all = client.whole().await;
+    assert!(all.starts_with("HTTP/1.1 503 ") && !all.contains("100 Continue"), "{all}");
+}
+
+#[tokio::test]
 async fn one_stream_of_http_2_too_many_is_turned_away_too() {
     let (house, provider) = house_with(capacity(100, 1)).await;
     let mut first = house.open(CHAT, &chat("fake-stall-at-2")).await;

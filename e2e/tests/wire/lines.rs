@@ -45,6 +45,16 @@ async fn lines_pass_unchanged_however_they_are_cut() {
 }
 
 #[tokio::test]
+async fn lines_are_lines_by_any_of_their_names() {
+    let text = "{\"done\":false}\n{\"done\":true}\n";
+    let head = head().replace("x-ndjson", "jsonl");
+    let (house, _stub) = house(format!("{head}{}0\r\n\r\n", chunk(text)), Then::Stay).await;
+    let answer = house.post("/api/chat", &chat("m")).await;
+    assert_eq!((answer.status, answer.text(), answer.end), (200, text, End::Clean));
+    house.ended(200, "Complete", None).await;
+}
+
+#[tokio::test]
 async fn a_last_line_without_its_end_is_the_end() {
     for rest in ["0\r\n\r\n", ""] {
         let (answer, house) = through(&[LINE, DONE], rest).await;

@@ -210,6 +210,26 @@ async fn another_backend_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn an_answer_tells_more_than_that_the_next_backend_could_not_be_reached() {
+    let limited = Stub::answering(plain(429, "retry-after: 30\r\n", "{\"a\":1}"), Then::Stay).await;
+    // Bound and closed: nobody listens there.
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
+    let house = house(in_order(1, vec![openai(limited.addr), openai(nobody)])).await;
+    let answer = house.chat("m").await;
+    assert_eq!((answer.status, answer.header("retry-after"), answer.text()), (429, Some("30"), "{\"a\":1}"));
+}
+
+#[tokio::test]
+async fn what_a_backend_asked_for_still_counts_when_another_failed_behind_it() {
+    let limited = [plain(429, "retry-after: 30\r\n", "{}"), plain(200, "", "{}")];
+    let (limited, broken) =
+        (Stub::in_turn(limited, Then::Stay).await, Stub::answering(plain(503, "", "{}"), Then::Stay).await);
+    let house = house(in_order(2, vec![openai(limited.addr), openai(broken.addr)])).await;
+    assert_eq!(house.chat("m").await.status, 503);
+    assert_eq!((limited.seen().len(), broken.seen().len()), (1, 1));
+}
+
+#[tokio::test]
 async fn a_route_whose_weights_are_all_0_has_no_backend() {
     let alive = provider().await;
     let house = house(route("r", "/", vec![Backend { weight: 0, ..openai(alive.addr()) }])).await;
@@ -287,6 +307,19 @@ async fn where_no_attempt_is_left_the_error_event_passes_as_it_came() {
         assert_eq!(stub.seen().len(), 1 + attempts as usize);
         house.ended(200, "UpstreamError", Some("upstream_error")).await;
     }
+}
+
+#[tokio::test]
+async fn a_backend_that_fails_inside_its_answers_is_passed_over_also_where_nothing_may_follow() {
+    let text =
+        "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"M\"}}\n\n";
+    let (stub, alive) = (Stub::answering(events(text), Then::Stay).await, provider().await);
+    let backends = vec![backend(Provider::Anthropic, stub.addr), backend(Provider::Anthropic, alive.addr())];
+    let house = house(in_order(0, backends)).await;
+    for n in 1..=6 {
+        assert_eq!(house.message("fake-tokens-1").await.text().contains("overloaded_error"), n <= 5, "{n}");
+    }
+    assert_eq!((stub.seen().len(), alive.requests().len()), (5, 1));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use relay_snapshot::{Backend, HeaderRule, ModelRewrite, Provider};
 
 use crate::config::{self, CREDENTIAL, KEY, backend, route};
-use crate::house::{CHAT, House, chat, headers, provider};
+use crate::house::{CHAT, House, MESSAGES, chat, headers, provider};
 use crate::raw::Client;
 use crate::stub::{Stub, Then};
 
@@ -203,4 +203,15 @@ async fn the_format_is_that_of_the_path_upstream() {
     let house = House::new(&config::snapshot(vec![target])).await;
     let answer = house.post("/chat", &chat("fake-truncated-at-2")).await;
     assert_eq!((answer.status, &answer.last_event().1["error"]["code"]), (200, &"upstream_protocol".into()));
+}
+
+#[tokio::test]
+async fn errors_of_the_relay_have_the_shape_of_the_api_upstream() {
+    let dead = Stub::answering("", Then::Close).await;
+    let mut target = route("r", "/claude", vec![backend(Provider::Custom, dead.addr)]);
+    target.policy.rewrite_prefix = Some(MESSAGES.to_owned());
+    let house = House::new(&config::snapshot(vec![target])).await;
+    let answer = house.post("/claude", "{}").await;
+    assert_eq!((answer.status, answer.header("x-relay-error")), (502, Some("upstream_reset")));
+    assert!(answer.text().contains("\"type\":\"error\""), "{}", answer.text());
 }

@@ -50,6 +50,10 @@ pub(super) struct Fault {
 /// A file may hold this many documents, and the values of a large fleet.
 const DOCUMENTS_MAX: usize = 100_000;
 const NODES_MAX: usize = 4_000_000;
+/// Values lie in each other no deeper.
+pub(super) const DEPTH_MAX: usize = 64;
+/// The stack that the deepest of them takes, in bytes, with much to spare; a thread's usual 2 MiB are not enough without optimisation.
+pub const STACK_BYTES: usize = 8 << 20;
 /// What aliases may unfold to, over the whole file.
 const ALIASED_MAX: usize = 100_000;
 
@@ -58,6 +62,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Node>, Fault> {
     let options = serde_saphyr::options! {
         with_snippet: false,
         budget: serde_saphyr::budget! {
+            max_depth: DEPTH_MAX,
             max_documents: DOCUMENTS_MAX,
             max_nodes: NODES_MAX,
             max_events: 2 * NODES_MAX,

@@ -100,6 +100,16 @@ fn unfolding_and_depth_are_bounded() {
 }
 
 #[test]
+fn the_deepest_values_fit_the_stack() {
+    let depth = DEPTH_MAX - 1;
+    let list = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let map = (0..depth).map(|level| " ".repeat(level) + "a:\n").collect::<Vec<_>>().concat();
+    let read = move || [list, map].map(|text| parse(&text).map(|nodes| nodes[0].to_json().is_null()));
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(read).unwrap();
+    assert_eq!(thread.join().unwrap(), [Ok(false), Ok(false)]);
+}
+
+#[test]
 fn paths_are_read_as_far_as_they_make_sense() {
     let key = |name: &str| Step::Key(name.into());
     assert_eq!(steps("spec.backends[0].url"), [key("spec"), key("backends"), Step::Index(0), key("url")]);

@@ -1,4 +1,4 @@
-use super::{Violation, check};
+use super::{FIELDS_MAX, Violation, check};
 use http::Request;
 
 fn checked(method: &str, uri: &str, headers: &[(&str, &str)]) -> Result<(), Violation> {
@@ -21,6 +21,14 @@ fn what_agrees_passes() {
     ] {
         assert_eq!(checked(method, uri, headers), Ok(()), "{method} {uri} {headers:?}");
     }
+}
+
+#[test]
+fn as_many_headers_pass_as_in_http_1() {
+    let names: Vec<String> = (0..=FIELDS_MAX).map(|number| format!("x-{number}")).collect();
+    let headers: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    assert_eq!(checked("POST", "http://relay/v1", &headers[..FIELDS_MAX]), Ok(()));
+    assert_eq!(checked("POST", "http://relay/v1", &headers), Err(Violation::TooManyFields));
 }
 
 #[test]

@@ -11,8 +11,8 @@ use std::ops::Range;
 pub(super) const REQUEST_LINE_MAX: usize = 8 * 1024;
 /// Most bytes of a head.
 pub(super) const HEAD_MAX: usize = 32 * 1024;
-/// Most header lines of a head, and of trailers.
-pub(super) const FIELDS_MAX: usize = 100;
+/// Most header lines of a head, in HTTP/2 too, and of trailers.
+pub(in crate::listener) const FIELDS_MAX: usize = 100;
 
 /// A head as far as it was read. Offsets count from the head's first byte, which every call of [`Head::scan`] begins with.
 #[derive(Debug, Default)]

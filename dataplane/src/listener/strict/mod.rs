@@ -19,6 +19,7 @@ mod tests;
 mod violation;
 
 pub(super) use framing::Refused;
+pub(super) use head::FIELDS_MAX;
 pub(super) use link::Link;
 pub(super) use target::{is_host, is_same};
 pub(super) use violation::Violation;

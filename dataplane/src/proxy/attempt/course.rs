@@ -1,13 +1,14 @@
 //! Which backends a request was sent to so far.
 
-use crate::balance::{Pick, Sign, Ticket};
+use crate::balance::{Pick, Sign, Ticket, retry_after};
 use crate::exchange::Exchange;
 use crate::table::RouteEntry;
 use crate::upstream::Answer;
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body_util::BodyExt;
-use std::time::Duration;
-use tokio::time::timeout;
+use std::time::{Duration, SystemTime};
+use tokio::time::{Instant, timeout};
 
 /// The attempts at one request. Dropped, it says nothing about those that are under way.
 pub(super) struct Course<'a> {
@@ -16,6 +17,8 @@ pub(super) struct Course<'a> {
     asked: Vec<usize>,
     /// Of those that have not answered yet.
     open: Vec<(usize, Ticket)>,
+    /// How long each of those that answered asked to be left alone, and since when.
+    waits: Vec<(usize, Instant, Duration)>,
     /// So many further attempts may follow.
     pub(super) left: u32,
 }
@@ -24,11 +27,12 @@ impl<'a> Course<'a> {
     /// A request of the route begins; it counts towards what may be retried and hedged.
     pub(super) fn begin(route: &'a RouteEntry) -> Self {
         let balance = route.balance();
-        balance.retries.request(tokio::time::Instant::now());
+        balance.retries.request(Instant::now());
         if let Some(hedge) = &route.policy.hedge {
             balance.hedges.request(hedge.max_percent);
         }
-        Self { route, asked: Vec::new(), open: Vec::new(), left: route.policy.retries.attempts }
+        let left = route.policy.retries.attempts;
+        Self { route, asked: Vec::new(), open: Vec::new(), waits: Vec::new(), left }
     }
 
     /// The request goes to this backend now.
@@ -60,6 +64,19 @@ impl<'a> Course<'a> {
     /// How often this one was asked.
     pub(super) fn times(&self, index: usize) -> u32 {
         u32::try_from(self.asked.iter().filter(|asked| **asked == index).count()).unwrap_or(u32::MAX)
+    }
+
+    /// This backend answered; `retry-after` may ask to leave it alone.
+    pub(super) fn answered(&mut self, index: usize, headers: &HeaderMap) {
+        let wait = retry_after(headers, SystemTime::now()).unwrap_or_default();
+        self.waits.retain(|(known, ..)| *known != index);
+        self.waits.push((index, Instant::now(), wait));
+    }
+
+    /// How much is left of that, also where others were asked meanwhile.
+    pub(super) fn wait(&self, index: usize) -> Duration {
+        let known = self.waits.iter().find(|(known, ..)| *known == index);
+        known.map_or(Duration::ZERO, |(_, since, wait)| wait.saturating_sub(since.elapsed()))
     }
 
     /// The attempt at this backend is over; `None`: it says nothing about it.

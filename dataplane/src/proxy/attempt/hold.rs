@@ -3,10 +3,10 @@
 use super::one::Got;
 use crate::balance::{Complaint, complaint};
 use crate::format::{Framing, Observer};
+use crate::proxy::respond::is_readable;
 use crate::upstream::Answer;
 use bytes::Bytes;
-use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http_body::Body;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -17,8 +17,9 @@ const HOLD_BYTES: usize = 64 << 10;
 const HOLD_TIME: Duration = Duration::from_millis(500);
 
 /// Reads on until there is content, an error, or the end of the stream, within bounds; all that was read stays in the answer. `Some`: an error came
-/// before any content. Cancel-safe: what was read stays in the answer.
-pub(super) async fn error_before_content(got: &mut Got, total: Option<Instant>) -> Option<Complaint> {
+/// before any content. Not `holds`: nothing is read, but what is there already still tells of the backend. Cancel-safe: what was read stays in the
+/// answer.
+pub(super) async fn error_before_content(got: &mut Got, holds: bool, total: Option<Instant>) -> Option<Complaint> {
     if !can_be_read(got) {
         return None;
     }
@@ -29,8 +30,10 @@ pub(super) async fn error_before_content(got: &mut Got, total: Option<Instant>) 
     for piece in answer.held() {
         lead.read(piece);
     }
-    // In time or not: what was seen up to here decides.
-    let _ = timeout_at(until, lead.read_on(answer)).await;
+    if holds {
+        // In time or not: what was seen up to here decides.
+        let _ = timeout_at(until, lead.read_on(answer)).await;
+    }
     lead.complaint()
 }
 
@@ -70,9 +73,5 @@ fn can_be_read(got: &Got) -> bool {
     let headers = got.response.headers();
     let kind = headers.get(CONTENT_TYPE).map_or(Framing::Bytes, |value| got.format.framing(value.as_bytes()));
     let is_stream = got.response.status().is_success() && kind != Framing::Bytes;
-    is_stream && !is_encoded(headers) && !got.response.body().is_end_stream()
-}
-
-fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_ENCODING).is_some_and(|value| value.as_bytes() != b"identity")
+    is_stream && is_readable(headers) && !got.response.body().is_end_stream()
 }

@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 use super::respond::{self, Answered};
 use super::rewrite::{self, PrefixRewrite};
 use super::{Proxy, too_large};
-use crate::balance::{Complaint, Pick, RETRY_AFTER_MAX, Sign, backoff, retry_after};
+use crate::balance::{Complaint, Pick, RETRY_AFTER_MAX, Sign, backoff};
 use crate::exchange::Exchange;
 use crate::format::{Family, Format, characters};
 use crate::reason::Reason;
@@ -22,9 +22,8 @@ use course::{Course, spend};
 use expiry::{Bounds, Expired};
 use http::request;
 use one::{Failure, Tried};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::time::{Instant, sleep};
-use verdict::Outcome;
 
 /// A request on its way to one backend or several.
 pub(super) struct Call<'a> {
@@ -68,6 +67,8 @@ impl Proxy {
             let message = format!("no backend of route {} takes requests: every weight is 0", route.label);
             return Err(Refusal::new(Reason::NoBackend, family, message));
         };
+        // The last answer that was not passed on: it tells a client more than that another backend could not be reached at all.
+        let mut answered: Option<Tried> = None;
         loop {
             course.goes_to(pick, exchange);
             let mut tried = tokio::select! {
@@ -76,6 +77,9 @@ impl Proxy {
                 expired = call.bounds.reached(&call.upload) => return Err(expire(&call, course, expired)),
             };
             course.came_to(tried.index, exchange);
+            if let Ok(got) = &tried.outcome {
+                course.answered(tried.index, got.response.headers());
+            }
             if tried.outcome.is_err()
                 && let Some(fault) = call.upload.fault()
             {
@@ -84,10 +88,14 @@ impl Proxy {
             let cause = judge(&call, &mut course, &mut tried).await;
             let further = cause.and_then(|cause| self.further(&call, &mut course, &tried, cause));
             let Some((next, wait)) = further else {
-                return finish(&call, tried, exchange);
+                let last = better(tried, answered);
+                course.came_to(last.index, exchange);
+                return finish(&call, last, exchange);
             };
-            if let Ok(got) = tried.outcome {
-                spend(got.response.into_body());
+            if tried.outcome.is_ok()
+                && let Some(Tried { outcome: Ok(before), .. }) = answered.replace(tried)
+            {
+                spend(before.response.into_body());
             }
             if !wait.is_zero() {
                 sleep(wait).await;
@@ -111,7 +119,7 @@ impl Proxy {
         let now = Instant::now();
         let balance = call.route.balance();
         let pick = balance.pick(course.asked(), now)?;
-        let wait = if pick.again { pause(&tried.outcome, course.times(pick.index))? } else { Duration::ZERO };
+        let wait = if pick.again { pause(course.wait(pick.index), course.times(pick.index))? } else { Duration::ZERO };
         let in_time = call.bounds.deadline(call.upload.waits()).is_none_or(|deadline| now + wait < deadline);
         if !in_time || !balance.retries.take(retries.budget_percent, now) {
             return None;
@@ -152,7 +160,7 @@ async fn call<'a>(
         characters,
         upload: body.take(route.body_max, keeps),
         request_id: exchange.request_id.clone(),
-        bounds: Bounds { first_byte: route.first_byte, total: route.total.map(|total| exchange.started() + total) },
+        bounds: Bounds { first_byte: route.first_byte, total: exchange.deadline(route.total).at() },
     })
 }
 
@@ -169,20 +177,31 @@ fn counted(route: &RouteEntry, prefix: Option<PrefixRewrite<'_>>, head: &request
 async fn judge(call: &Call<'_>, course: &mut Course<'_>, tried: &mut Tried) -> Option<Reason> {
     let mut cause = verdict::cause(&tried.outcome, &call.head.method, &call.route.policy.retries.statuses);
     let mut complaint = None;
-    if let (None, Ok(got), true) = (cause, &mut tried.outcome, call.may_follow(course)) {
-        complaint = hold::error_before_content(got, call.bounds.total).await;
-        let may_help = complaint.is_some_and(|complaint| complaint != Complaint::Request);
+    if let (None, Ok(got)) = (cause, &mut tried.outcome) {
+        let may_follow = call.may_follow(course);
+        complaint = hold::error_before_content(got, may_follow, call.bounds.total).await;
+        let may_help = may_follow && complaint.is_some_and(|complaint| complaint != Complaint::Request);
         cause = may_help.then_some(Reason::UpstreamError);
     }
     course.report(tried.index, verdict::sign(&tried.outcome, complaint));
     cause
 }
 
-/// The pause before the same backend is asked again; `None`: it wants a longer one than the relay waits for.
-fn pause(outcome: &Outcome, times: u32) -> Option<Duration> {
-    let headers = outcome.as_ref().ok().map(|got| got.response.headers());
-    let asked = headers.and_then(|headers| retry_after(headers, SystemTime::now())).unwrap_or_default();
+/// The pause before the same backend, which `asked` for so long, is asked again; `None`: that is longer than the relay waits.
+fn pause(asked: Duration, times: u32) -> Option<Duration> {
     (asked <= RETRY_AFTER_MAX).then(|| asked.max(backoff(times, rand::random())))
+}
+
+/// What the client is given of the last attempt and of the last answer before it.
+fn better(last: Tried, answered: Option<Tried>) -> Tried {
+    match (&last.outcome, answered) {
+        (Err(Failure::Upstream { .. }), Some(before)) => before,
+        (_, Some(Tried { outcome: Ok(before), .. })) => {
+            spend(before.response.into_body());
+            last
+        }
+        (_, _) => last,
+    }
 }
 
 /// Gives the client what came.

@@ -19,9 +19,9 @@ const HEDGE: &str = "hedge";
 impl Proxy {
     /// Asks the backend that is next in `course`, and one more where the route hedges. Cancel-safe: dropping it cancels both.
     pub(super) async fn ask_hedged(&self, call: &Call<'_>, course: &mut Course<'_>, exchange: &mut Exchange) -> Tried {
-        let first = course.last();
-        let Some(hedge) = call.route.policy.hedge else { return self.ask(call, first).await };
-        let mut first = pin!(self.ask(call, first));
+        let index = course.last();
+        let Some(hedge) = call.route.policy.hedge else { return self.ask(call, index).await };
+        let mut first = pin!(self.ask(call, index));
         let pick = tokio::select! {
             biased;
             tried = &mut first => return tried,
@@ -29,6 +29,7 @@ impl Proxy {
         };
         course.goes_to(pick, exchange);
         self.metrics.retries.with_label_values(&[&*call.route.label, HEDGE]).inc();
+        let asked = [index, course.last()];
         let mut second = pin!(self.ask(call, course.last()));
         let (tried, other) = tokio::select! {
             biased;
@@ -38,10 +39,15 @@ impl Proxy {
         let statuses = &call.route.policy.retries.statuses;
         let wins = tried.outcome.is_ok() && verdict::cause(&tried.outcome, &call.head.method, statuses).is_none();
         if wins || call.upload.fault().is_some() {
+            // The other one is cancelled, which says nothing about its backend, now or when a further attempt fails.
+            if let Some(loser) = asked.into_iter().find(|index| *index != tried.index) {
+                course.report(loser, None);
+            }
             return tried;
         }
         course.report(tried.index, verdict::sign(&tried.outcome, None));
         if let Ok(got) = tried.outcome {
+            course.answered(tried.index, got.response.headers());
             spend(got.response.into_body());
         }
         other.await

@@ -130,6 +130,19 @@ async fn the_drain_and_the_suspension_end_streams_that_wait() {
     }
 }
 
+#[tokio::test]
+async fn an_upstream_that_always_has_something_does_not_outrun_the_drain_or_the_suspension() {
+    for (is_drain, end, reason) in [(true, "Drained", "draining"), (false, "Suspended", "tenant_suspended")] {
+        let (stage, mut body) = CHAT.begin();
+        (0..100).for_each(|_| stage.say(EVENT));
+        assert_eq!(now(&mut body).expect("a piece"), EVENT);
+        if is_drain { &stage.drain } else { &stage.tenant }.cancel();
+        let (text, clean) = rest(&mut body).await;
+        assert!(clean && text.starts_with("data: {\"error\"") && text.contains(reason), "{text}");
+        stage.has_ended(end, Some(reason));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_moves_to_another_task_is_still_ended() {
     let (stage, mut body) = AUDIO.begin();

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http_body::Body;
 use http_body_util::BodyExt;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use tokio::io::{AsyncWriteExt, DuplexStream};
 
 fn upload(head: &'static str, max: u64, keeps: bool) -> Upload {
@@ -133,6 +134,31 @@ async fn only_the_last_body_reads_what_the_client_still_sends() {
     let whole = new.collect().await.unwrap();
     assert!(whole.trailers().is_none());
     assert_eq!(whole.to_bytes(), "abcdef");
+}
+
+/// Bytes that tell whether somebody has them still.
+struct Kept(Arc<[u8; 3]>);
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        &*self.0
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_over_holds_nothing_of_what_was_kept() {
+    let (rest, mut client) = received("transfer-encoding: chunked").await;
+    let kept = Arc::new(*b"abc");
+    let head = Bytes::from_owner(Kept(Arc::clone(&kept)));
+    let upload = Upload::new(head, Some(rest), 10 << 20, Room::default(), false, true);
+    let mut body = upload.body(None);
+    assert_eq!(next(&mut body).await, "abc");
+    client.write_all(b"0\r\n\r\n").await.unwrap();
+    assert!(body.frame().await.is_none());
+    assert!(upload.is_whole() && Arc::strong_count(&kept) == 2);
+    drop(upload);
+    assert_eq!(Arc::strong_count(&kept), 1, "an answer may hold on to the body for hours");
+    assert!(body.is_end_stream());
 }
 
 #[tokio::test]

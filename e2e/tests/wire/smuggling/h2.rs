@@ -1,9 +1,17 @@
 //! Requests of HTTP/2 that would be others in HTTP/1.1, which most upstreams speak (RFC 9113, section 8.2.1 and 8.3).
 
+use std::net::Ipv4Addr;
+
+use relay_snapshot::Provider;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
 use super::{HIDDEN, body};
-use crate::config::KEY;
+use crate::config::{KEY, backend, route, snapshot};
 use crate::frames::{self, Came, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, RST_STREAM, block, frame};
 use crate::house::{CHAT, House, eventually};
+use crate::raw::LIMIT;
 
 /// What the relay says to the request on stream 1: its answer, or how it broke it off.
 async fn outcome(house: &House, headers: &[(&str, &str)], data: Option<&str>) -> Option<Came> {
@@ -113,6 +121,30 @@ async fn what_agrees_is_served() {
     }
     let last = provider.requests().pop().expect("requests");
     assert_eq!((last.request.header("te"), last.request.header("expect")), (None, None));
+}
+
+#[tokio::test]
+async fn half_a_body_does_not_go_up_as_a_whole_one() {
+    let upstream = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let backend = backend(Provider::OpenAI, upstream.local_addr().expect("an address"));
+    let house = House::new(&snapshot(vec![route("r", "/", vec![backend])])).await;
+    let authorization = format!("Bearer {KEY}");
+    for reason in [h2::Reason::NO_ERROR, h2::Reason::CANCEL] {
+        let mut connection = Frames::connect(house.addr).await;
+        let head = frame(HEADERS, END_HEADERS, 1, &block(&with(&authorization, &[])));
+        connection.write(&[head, frame(DATA, 0, 1, b"the first half")].concat()).await;
+        let (mut tcp, _) = timeout(LIMIT, upstream.accept()).await.expect("in time").expect("a connection");
+        let mut came = Vec::new();
+        while !String::from_utf8_lossy(&came).contains("the first half\r\n") {
+            let read = timeout(LIMIT, tcp.read_buf(&mut came)).await.expect("in time").expect("bytes");
+            assert!(read > 0, "{}", String::from_utf8_lossy(&came));
+        }
+        connection.write(&frame(RST_STREAM, 0, 1, &u32::from(reason).to_be_bytes())).await;
+        // Closed or reset: what counts is that it never got the last chunk.
+        let _ = timeout(LIMIT, tcp.read_to_end(&mut came)).await.expect("in time");
+        let came = String::from_utf8_lossy(&came);
+        assert!(came.ends_with("the first half\r\n"), "{reason:?}: {came}");
+    }
 }
 
 #[tokio::test]
