@@ -112,7 +112,7 @@ FULL = {
             "priority": 15,
             "tls": {"caRef": {"name": "ca"}},
         },
-        {"name": "other", "provider": "Custom", "url": "https://llm.internal", "model": {"name": "y"}, "weight": 1_000_000},
+        {"name": "other", "provider": "Custom", "url": "https://llm.internal", "model": {"name": "large"}, "weight": 1_000_000},
     ],
 }
 
