@@ -3,27 +3,22 @@
 //! A client acts on whole events only (WHATWG HTML, "Parsing an event stream": a block without its blank line is discarded). So the tail of an
 //! unfinished event is held and goes out with its end: nothing visible is later, and there is always a clean place to say that a stream failed.
 
-use super::lines::joined;
-use bytes::{Bytes, BytesMut};
-
-/// The longest tail that is held, in bytes. A longer event goes through in pieces.
-pub(super) const MAX_TAIL: usize = 64 * 1024;
+use super::held::Held;
+use bytes::Bytes;
 
 /// Holds back unfinished events. The bytes that come out are those that went in, in order.
 #[derive(Debug)]
 pub struct EventSplitter {
-    tail: BytesMut,
+    held: Held,
     /// The current line has no byte yet: one more line end is a blank line.
     line_is_empty: bool,
     /// The last byte was CR: an LF behind it belongs to the same line end.
     after_cr: bool,
-    /// What went out ends inside an event that was too long to hold.
-    inside: bool,
 }
 
 impl Default for EventSplitter {
     fn default() -> Self {
-        Self { tail: BytesMut::new(), line_is_empty: true, after_cr: false, inside: false }
+        Self { held: Held::default(), line_is_empty: true, after_cr: false }
     }
 }
 
@@ -31,22 +26,7 @@ impl EventSplitter {
     /// Takes a piece and gives what can go out now; often the piece itself, not copied. May be empty.
     pub fn push(&mut self, piece: Bytes) -> Bytes {
         let end = self.last_boundary(&piece);
-        let (mut out, rest) = match end {
-            None => (Bytes::new(), piece),
-            Some(end) => {
-                self.inside = false;
-                let mut head = piece;
-                let rest = head.split_off(end);
-                (joined(&mut self.tail, head), rest)
-            }
-        };
-        self.tail.extend_from_slice(&rest);
-        if self.tail.len() > MAX_TAIL {
-            self.inside = true;
-            let tail = self.tail.split().freeze();
-            out = if out.is_empty() { tail } else { [out, tail].concat().into() };
-        }
-        out
+        self.held.push(piece, end)
     }
 
     /// Where in `piece` the last event ends; events that began in earlier pieces count.
@@ -61,7 +41,7 @@ impl EventSplitter {
             let is_lf = piece.get(at) == Some(&b'\n');
             if is_lf && self.after_cr {
                 // The second half of CR LF: it belongs to the line that ended, and to the event if that ended with it.
-                if boundary == Some(at) || (at == 0 && self.tail.is_empty() && !self.inside) {
+                if boundary == Some(at) || (at == 0 && self.held.is_between()) {
                     boundary = Some(at + 1);
                 }
             } else {
@@ -82,17 +62,17 @@ impl EventSplitter {
 
     /// The unfinished event, at the stream's end.
     pub fn take_tail(&mut self) -> Bytes {
-        self.tail.split().freeze()
+        self.held.take()
     }
 
     /// Whether what went out ends between two events.
     pub const fn is_at_boundary(&self) -> bool {
-        !self.inside
+        self.held.is_at_boundary()
     }
 
     /// Whether an event of the relay's own may stand here: nothing is held, and no LF may follow that belongs to a CR which went out. Hence never
     /// in a stream whose lines end with CR alone; no provider sends one.
     pub fn is_between(&self) -> bool {
-        !self.inside && !self.after_cr && self.tail.is_empty()
+        self.held.is_between() && !self.after_cr
     }
 }

@@ -11,6 +11,7 @@ mod deadline;
 mod ending;
 mod events;
 mod guard;
+mod held;
 mod keep_alive;
 mod lines;
 mod read_on;

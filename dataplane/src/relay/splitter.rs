@@ -26,15 +26,6 @@ impl Splitter {
         }
     }
 
-    /// What it was made for.
-    pub const fn framing(&self) -> Framing {
-        match self {
-            Self::Events(_) => Framing::Events,
-            Self::Lines(_) => Framing::Lines,
-            Self::Bytes => Framing::Bytes,
-        }
-    }
-
     /// Takes a piece and gives what can go out now; may be empty.
     pub fn push(&mut self, piece: Bytes) -> Bytes {
         match self {

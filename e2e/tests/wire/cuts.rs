@@ -4,7 +4,8 @@ use relay_e2e::provider::{Ended, script};
 use relay_snapshot::Snapshot;
 
 use crate::config;
-use crate::house::{CHAT, House, MESSAGES, SPEECH, chat, message, speech, wait_for};
+use crate::drain::stalled;
+use crate::house::{CHAT, House, chat, wait_for};
 use crate::raw::{Client, End};
 
 fn suspended(mut snapshot: Snapshot, cut: bool) -> Snapshot {
@@ -17,16 +18,7 @@ fn suspended(mut snapshot: Snapshot, cut: bool) -> Snapshot {
 async fn cut_ends_running_streams_in_their_formats_words_and_the_provider_is_cancelled() {
     let (house, provider) = House::simple().await;
     let calm = config::simple(provider.addr());
-    let mut clients = Vec::new();
-    for (path, body) in [
-        (CHAT, chat("fake-stall-at-2")),
-        (MESSAGES, message("fake-stall-inside-at-2")),
-        (SPEECH, speech("fake-stall-at-2")),
-    ] {
-        let mut client = house.open(path, &body).await;
-        client.read_until(|bytes| bytes.len() > 1000).await;
-        clients.push(client);
-    }
+    let clients = stalled(&house).await;
     // Streams outlive the table that they began with.
     house.swap(&calm, "bbbbbbbbbbbb");
     house.swap(&suspended(calm.clone(), true), "cccccccccccc");

@@ -44,9 +44,8 @@ async fn a_lame_duck_still_serves_and_asks_its_clients_to_go() {
     assert!(client.closes().await);
 }
 
-#[tokio::test]
-async fn cut_ends_streams_in_their_formats_words() {
-    let (house, provider) = House::simple().await;
+/// A chat, a message and speech, each begun and now silent: between events, inside one, and in audio.
+pub(crate) async fn stalled(house: &House) -> Vec<Client> {
     let mut clients = Vec::new();
     for (path, body) in [
         (CHAT, chat("fake-stall-at-2")),
@@ -57,6 +56,13 @@ async fn cut_ends_streams_in_their_formats_words() {
         client.read_until(|bytes| bytes.len() > 1000).await;
         clients.push(client);
     }
+    clients
+}
+
+#[tokio::test]
+async fn cut_ends_streams_in_their_formats_words() {
+    let (house, provider) = House::simple().await;
+    let clients = stalled(&house).await;
     wait_for(&provider, |requests| requests.len() == 3).await;
     house.proxy.drain.closing.cancel();
     house.proxy.drain.cut.cancel();

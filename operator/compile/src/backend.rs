@@ -150,7 +150,7 @@ fn credential(at: &str, raw: &crds::Backend) -> Result<Option<Credential>, Probl
         (None, None) => return Err(Problem::invalid(format!("{at}.header"), rules::CREDENTIAL_HEADER.1)),
     };
     ensure(is_token(&header, 128), &at, ".header", &format!("{form}, 1 to 128 of them, such as x-api-key"))?;
-    ensure(!headers::FRAMING.contains(&header.as_str()), &at, ".header", rules::CREDENTIAL_HEADER_NAME.1)?;
+    ensure(!headers::is_framing(&header), &at, ".header", rules::CREDENTIAL_HEADER_NAME.1)?;
     let scheme = match (&credential.scheme, default) {
         (Some(scheme), _) => Some(scheme.clone()),
         // The provider's scheme belongs to the provider's header: in another one, Bearer would be part of the key.

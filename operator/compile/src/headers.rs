@@ -6,8 +6,8 @@ use relay_crds as crds;
 use relay_crds::rules;
 use relay_snapshot::{Backend, HeaderRule};
 
-/// Headers that frame or route a message; the list of [`rules::CREDENTIAL_HEADER_NAME`] and of [`rules::HEADER_FRAMING`].
-pub(crate) const FRAMING: [&str; 12] = [
+/// Headers that say how a message is framed or where it goes: no object may name them anywhere.
+const MESSAGE: [&str; 10] = [
     "host",
     "connection",
     "content-length",
@@ -18,9 +18,29 @@ pub(crate) const FRAMING: [&str; 12] = [
     "keep-alive",
     "proxy-connection",
     "expect",
-    "content-type",
-    "accept-encoding",
 ];
+
+/// Whether the header, in lower case, frames or routes a message; the list of [`rules::CREDENTIAL_HEADER_NAME`] and of [`rules::HEADER_FRAMING`].
+pub(crate) fn is_framing(name: &str) -> bool {
+    MESSAGE.contains(&name) || matches!(name, "content-type" | "accept-encoding")
+}
+
+/// Headers that carry a key.
+const KEYS: [&str; 8] = [
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "xi-api-key",
+    "ocp-apim-subscription-key",
+    "proxy-authorization",
+    "cookie",
+];
+
+/// Whether a match may name the header, in lower case; all but the list of [`rules::MATCH_HEADER`].
+pub(crate) fn can_be_matched(name: &str) -> bool {
+    !MESSAGE.contains(&name) && !KEYS.contains(&name)
+}
 
 const NAME_FORM: &str = "must be letters, digits, - and _ only, 1 to 128 of them, such as x-tier";
 
@@ -54,7 +74,7 @@ pub(crate) fn rewrite(at: &str, raw: &crds::HeaderRewrite, backend: &mut Backend
     let own = backend.credential.as_ref().map(|credential| credential.header.as_str());
     let free = |field: &str, name: &str| {
         let name = name.to_ascii_lowercase();
-        ensure(!FRAMING.contains(&name.as_str()), field, "", rules::HEADER_FRAMING.1)?;
+        ensure(!is_framing(&name), field, "", rules::HEADER_FRAMING.1)?;
         ensure(own != Some(&name), field, "", rules::HEADER_OF_CREDENTIAL.1)
     };
     let set = values(&format!("{at}.set"), &raw.set)?;

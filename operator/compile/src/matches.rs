@@ -7,28 +7,6 @@ use relay_crds as crds;
 use relay_crds::rules;
 use relay_snapshot::{Match, ModelPattern, PathRule};
 
-/// Headers that frame the message or carry a key; the list of [`rules::MATCH_HEADER`].
-const UNMATCHED_HEADERS: [&str; 18] = [
-    "host",
-    "connection",
-    "content-length",
-    "transfer-encoding",
-    "te",
-    "trailer",
-    "upgrade",
-    "keep-alive",
-    "proxy-connection",
-    "expect",
-    "authorization",
-    "x-api-key",
-    "api-key",
-    "x-goog-api-key",
-    "xi-api-key",
-    "ocp-apim-subscription-key",
-    "proxy-authorization",
-    "cookie",
-];
-
 /// Parses the match in field `at`.
 pub(crate) fn parse(at: &str, raw: &crds::RouteMatch) -> Result<Match, Problem> {
     let path = parse_path(&format!("{at}.path"), &raw.path)?;
@@ -48,8 +26,7 @@ pub(crate) fn parse(at: &str, raw: &crds::RouteMatch) -> Result<Match, Problem> 
     let headers = headers::values(&field, &raw.headers)?;
     for (index, rule) in raw.headers.iter().enumerate() {
         let name = rule.name.to_ascii_lowercase();
-        let fine = !UNMATCHED_HEADERS.contains(&name.as_str());
-        ensure(fine, &field, &format!("[{index}].name"), rules::MATCH_HEADER.1)?;
+        ensure(headers::can_be_matched(&name), &field, &format!("[{index}].name"), rules::MATCH_HEADER.1)?;
     }
     // Sets, on which the order says nothing: an apply that merges them in another order is no new revision.
     let mut methods: Vec<String> = raw.methods.iter().map(|method| method_name(*method).to_owned()).collect();

@@ -1,5 +1,5 @@
 use crate::relay::EventSplitter;
-use crate::relay::events::MAX_TAIL;
+use crate::relay::held::MAX_TAIL;
 use bytes::Bytes;
 use proptest::prelude::*;
 

@@ -1,6 +1,6 @@
 use super::events::cut;
 use crate::relay::LineSplitter;
-use crate::relay::events::MAX_TAIL;
+use crate::relay::held::MAX_TAIL;
 use bytes::Bytes;
 use proptest::prelude::*;
 
