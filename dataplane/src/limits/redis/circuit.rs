@@ -23,7 +23,7 @@ pub(super) const MISSES: u32 = 5;
 
 /// Whether decisions ask Redis.
 #[derive(Clone)]
-pub(super) enum Phase {
+pub(in crate::limits) enum Phase {
     /// Nobody has asked yet: worth waiting for, within a decision's budget.
     Starting,
     /// They ask, by this connection.
@@ -32,21 +32,21 @@ pub(super) enum Phase {
     Open(Sick),
 }
 
-pub(super) struct Circuit {
+pub(in crate::limits) struct Circuit {
     phase: watch::Sender<Phase>,
 }
 
 impl Circuit {
-    pub(super) fn new() -> Self {
+    pub(in crate::limits) fn new() -> Self {
         Self { phase: watch::Sender::new(Phase::Starting) }
     }
 
-    pub(super) fn watch(&self) -> watch::Receiver<Phase> {
+    pub(in crate::limits) fn watch(&self) -> watch::Receiver<Phase> {
         self.phase.subscribe()
     }
 
     /// The connection to ask by. Waits while nothing is known yet; `None`: do not ask. Cancel-safe.
-    pub(super) async fn link(&self) -> Option<Arc<Link>> {
+    pub(in crate::limits) async fn link(&self) -> Option<Arc<Link>> {
         if let Phase::Closed(link) = &*self.phase.borrow() {
             return Some(Arc::clone(link));
         }
@@ -58,17 +58,17 @@ impl Circuit {
     }
 
     /// Whether decisions ask now.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(in crate::limits) fn is_closed(&self) -> bool {
         matches!(&*self.phase.borrow(), Phase::Closed(_))
     }
 
     /// Whether decisions are made without asking, at once.
-    pub(super) fn is_open(&self) -> bool {
+    pub(in crate::limits) fn is_open(&self) -> bool {
         matches!(&*self.phase.borrow(), Phase::Open(_))
     }
 
     /// A decision came out of it, within the budget.
-    pub(super) fn hit(link: &Link) {
+    pub(in crate::limits) fn hit(link: &Link) {
         // The load keeps the cache line shared between cores as long as all is well.
         if link.misses.load(Relaxed) != 0 {
             link.misses.store(0, Relaxed);
@@ -76,15 +76,15 @@ impl Circuit {
     }
 
     /// A decision did not come out of it. What an older connection did changes nothing any more.
-    pub(super) fn miss(&self, link: &Arc<Link>, sick: Sick) {
+    pub(in crate::limits) fn miss(&self, link: &Arc<Link>, sick: Sick) {
         let misses = link.misses.fetch_add(1, Relaxed).saturating_add(1);
-        if misses >= MISSES || sick == Sick::Gone {
+        if misses >= MISSES || (sick == Sick::Gone && !link.is_cluster()) {
             self.open_by(Some(link), sick);
         }
     }
 
     /// Opens it, if it is not: by what this connection did, or since there is none.
-    pub(super) fn open_by(&self, link: Option<&Arc<Link>>, sick: Sick) {
+    pub(in crate::limits) fn open_by(&self, link: Option<&Arc<Link>>, sick: Sick) {
         let opened = self.phase.send_if_modified(|phase| {
             let opens = match (&*phase, link) {
                 (Phase::Closed(current), Some(link)) => Arc::ptr_eq(current, link),
@@ -102,13 +102,14 @@ impl Circuit {
         }
         if let Some(link) = link
             && sick.wants_new_connection()
+            && !link.is_cluster()
         {
             link.give_up();
         }
     }
 
     /// Decisions ask again.
-    pub(super) fn close(&self, link: &Arc<Link>) {
+    pub(in crate::limits) fn close(&self, link: &Arc<Link>) {
         link.misses.store(0, Relaxed);
         link.proven.store(true, Relaxed);
         self.phase.send_replace(Phase::Closed(Arc::clone(link)));

@@ -22,7 +22,7 @@ const BACKOFF_MAX: Duration = Duration::from_millis(500);
 
 /// How the attempts to connect stand.
 #[derive(Clone)]
-pub(super) enum State {
+pub(in crate::limits) enum State {
     /// The first one is under way, or the first one after a loss.
     Connecting,
     /// There is a connection, and it has answered.
@@ -32,7 +32,7 @@ pub(super) enum State {
 }
 
 /// A connection that answered at least once.
-pub(super) struct Link {
+pub(in crate::limits) struct Link {
     connection: Connection,
     places: Semaphore,
     /// Places of commands that nobody waits for any more but that Redis has not answered either, as far as is known.
@@ -82,8 +82,13 @@ impl Link {
         reply
     }
 
+    /// Whether it leads to several servers: one of them may be gone while the others are well, and the client itself goes where the keys are then.
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.connection, Connection::Cluster(_))
+    }
+
     /// Asks for another connection in place of this one.
-    pub(super) fn give_up(&self) {
+    pub(in crate::limits) fn give_up(&self) {
         self.broken.notify_one();
     }
 }

@@ -23,7 +23,7 @@ use ::redis::{ErrorKind, RedisError, ServerErrorKind};
 
 /// Why Redis does not decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Sick {
+pub(in crate::limits) enum Sick {
     Slow,
     Gone,
     ReadOnly,
@@ -62,12 +62,12 @@ impl Sick {
     }
 
     /// Whether a new connection is the way to a server that is well.
-    pub(super) const fn wants_new_connection(self) -> bool {
+    pub(in crate::limits) const fn wants_new_connection(self) -> bool {
         matches!(self, Self::Gone | Self::ReadOnly | Self::Unauthenticated | Self::Forbidden)
     }
 
     /// For people: the log, the admin port, conditions. Nothing of it comes from Redis.
-    pub(crate) const fn text(self) -> &'static str {
+    pub(in crate::limits) const fn text(self) -> &'static str {
         match self {
             Self::Slow => "Redis does not answer in time",
             Self::Gone => "there is no connection to Redis",
