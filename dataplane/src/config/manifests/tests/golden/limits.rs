@@ -14,7 +14,7 @@ fn a_time_zone_that_there_is_not() {
         &format!("{TENANT}  budgets:\n  - {{name: a, unit: Tokens, amount: 5, per: Month, timeZone: Europe/Bonn}}\n"),
         r"
 error: spec.budgets[0].timeZone: is not a time zone: write its IANA name, such as UTC or Europe/Berlin
- --> DIR/a.yaml:7:61
+ --> DIR/a.yaml:7:62
   |
 7 |   - {name: a, unit: Tokens, amount: 5, per: Month, timeZone: Europe/Bonn}
   |                                                              ^
