@@ -3,7 +3,7 @@ use crate::exchange::Exchange;
 use crate::metrics::Metrics;
 use crate::table::{RouteEntry, Table};
 use http::Method;
-use relay_snapshot::{Backend, ObjectId, Policy, Provider, Route, Snapshot, Timeouts};
+use relay_snapshot::{Backend, Limits, ObjectId, Policy, Provider, Route, Snapshot, Timeouts};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, advance};
@@ -23,6 +23,7 @@ fn route() -> Arc<RouteEntry> {
         timeouts: Timeouts::default(),
         body_max: 1000,
         policy: Policy::default(),
+        limits: Limits::default(),
         ready: true,
     };
     Arc::clone(&Table::new(&Snapshot { routes: vec![route], tenants: Vec::new() }, "r").routes()[0])
