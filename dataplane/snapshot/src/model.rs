@@ -1,6 +1,6 @@
 //! What a proxy serves: routes, tenants and their secrets, valid and complete.
 
-use crate::{ModelRewrite, Policy, SecretText};
+use crate::{Limits, ModelRewrite, Policy, SecretText, Unavailable};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
@@ -86,6 +86,9 @@ pub struct Route {
     /// How its requests and answers are handled.
     #[serde(default)]
     pub policy: Policy,
+    /// What each tenant may use of this route, besides the tenant's own limits; without budgets.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
     /// False while a reference is not resolved: the route keeps its place and answers 503 `route_not_ready`.
     pub ready: bool,
 }
@@ -274,24 +277,29 @@ pub struct Tenant {
     /// Suspended: running streams end, too.
     #[serde(default)]
     pub cut: bool,
-    /// The requests limit; `None`: unlimited.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub requests: Option<RateLimit>,
+    /// What it may use. Its fields stand beside those of the tenant, since `requests` did in format 1: each reads what the other wrote.
+    #[serde(flatten)]
+    pub limits: Limits,
+    /// What becomes of its limits, those on routes too, while Redis can't be asked.
+    #[serde(default)]
+    pub on_unavailable: Unavailable,
     /// Its valid keys. They travel in the secret shard.
     #[serde(skip)]
     pub keys: Vec<KeyDigest>,
 }
 
-/// A token bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RateLimit {
-    /// Sustained rate: `amount` per `per_seconds`. 0: nothing passes.
-    pub amount: u32,
-    /// 1, 60, 3600 or 86400.
-    pub per_seconds: u64,
-    /// The bucket's size, at least 1 where `amount` is.
-    pub burst: u32,
+impl Tenant {
+    /// A tenant without keys and limits.
+    pub fn new(id: ObjectId) -> Self {
+        Self {
+            id,
+            suspended: false,
+            cut: false,
+            limits: Limits::default(),
+            on_unavailable: Unavailable::Local,
+            keys: Vec::new(),
+        }
+    }
 }
 
 /// A tenant's key, as far as a proxy knows it.

@@ -24,7 +24,7 @@ impl ModelRewrite {
 }
 
 /// How the requests of a route and their answers are handled.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Policy {
     /// The wire format; `None`: by the provider and the path.
@@ -42,6 +42,25 @@ pub struct Policy {
     pub hedge: Option<Hedge>,
     /// How long the upstream is read on after the client went away, in milliseconds; 0: not at all, it is cancelled.
     pub drain_ms: u64,
+    /// Tokens of an answer that are reserved for a request that names no maximum itself, 1 to 10,000,000.
+    pub max_output: u64,
+    /// True: Chat Completions are asked to tell their usage, and the event that tells it is dropped where the client did not ask.
+    pub ask_usage: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            format: None,
+            rewrite_prefix: None,
+            keep_alive_ms: 0,
+            retries: Retries::default(),
+            hedge: None,
+            drain_ms: 0,
+            max_output: 4096,
+            ask_usage: false,
+        }
+    }
 }
 
 /// A wire format by name.

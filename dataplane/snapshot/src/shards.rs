@@ -4,7 +4,7 @@
 //! every shard and is written last; a reader takes a set only when every shard matches. The revision is a digest of the content: two equal
 //! contents have one revision, whoever wrote them and whenever.
 
-use crate::{FORMAT, KeyDigest, ObjectId, Route, SecretText, Snapshot, Tenant};
+use crate::{FORMAT, KeyDigest, ObjectId, Route, SecretText, Snapshot, Tenant, Unavailable};
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,8 @@ pub struct Index {
 pub struct Shards {
     /// Digest of the content, 12 hex digits.
     pub revision: String,
+    /// The oldest format whose readers get this set right.
+    pub min_reader: u32,
     /// Texts for ConfigMaps.
     pub configs: BTreeMap<String, String>,
     /// Texts for Secrets.
@@ -154,7 +156,14 @@ pub fn split(snapshot: &Snapshot) -> Result<Shards, serde_json::Error> {
     let configs = texts(&configs, config_name)?;
     let secrets = texts(&secrets, secrets_name)?;
     let revision = revision_of(&hashes(&configs, &secrets));
-    Ok(Shards { revision, configs, secrets })
+    Ok(Shards { revision, min_reader: min_reader(snapshot), configs, secrets })
+}
+
+/// A proxy that would not hold a limit must not serve a set that has it.
+fn min_reader(snapshot: &Snapshot) -> u32 {
+    let is_new = |tenant: &Tenant| tenant.limits.is_new() || tenant.on_unavailable != Unavailable::Local;
+    let limited = snapshot.tenants.iter().any(is_new) || snapshot.routes.iter().any(|route| !route.limits.is_empty());
+    if limited { 2 } else { 1 }
 }
 
 fn credentials_of(route: &Route) -> BTreeMap<String, SecretText> {
@@ -186,7 +195,7 @@ impl Shards {
     pub fn index(&self, sequence: u64) -> Index {
         Index {
             format: FORMAT,
-            min_reader: 1,
+            min_reader: self.min_reader,
             sequence,
             revision: self.revision.clone(),
             shards: hashes(&self.configs, &self.secrets),

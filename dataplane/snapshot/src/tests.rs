@@ -1,6 +1,10 @@
 use crate::shards::{assemble, config_name, shard_of, split};
 use crate::*;
 
+mod limits;
+
+const RATE: RateLimit = RateLimit { amount: 100, per_seconds: 60, burst: 20 };
+
 fn route(namespace: &str, name: &str, secret: Option<&str>) -> Route {
     Route {
         id: ObjectId::new(namespace, name),
@@ -22,18 +26,17 @@ fn route(namespace: &str, name: &str, secret: Option<&str>) -> Route {
         }],
         timeouts: Timeouts { first_byte_ms: 1, idle_ms: 2, ..Default::default() },
         body_max: 10,
-        policy: crate::Policy::default(),
+        policy: Policy::default(),
+        limits: Limits::default(),
         ready: secret.is_some(),
     }
 }
 
 fn tenant(namespace: &str, name: &str) -> Tenant {
     Tenant {
-        id: ObjectId::new(namespace, name),
-        suspended: false,
-        cut: false,
-        requests: Some(RateLimit { amount: 100, per_seconds: 60, burst: 20 }),
+        limits: Limits { requests: Some(RATE), ..Limits::default() },
         keys: vec![KeyDigest { name: "ci".into(), sha256: "ab".repeat(32), not_after: None }],
+        ..Tenant::new(ObjectId::new(namespace, name))
     }
 }
 

@@ -5,7 +5,7 @@ mod pick;
 mod retry_after;
 
 use crate::table::{RouteEntry, Table};
-use relay_snapshot::{Backend, ObjectId, Policy, Provider, Route, Snapshot, Timeouts};
+use relay_snapshot::{Backend, Limits, ObjectId, Policy, Provider, Route, Snapshot, Timeouts};
 use std::sync::Arc;
 
 /// A backend `name` at the host of the same name.
@@ -24,6 +24,7 @@ fn table(backends: Vec<Backend>) -> Table {
         timeouts: Timeouts::default(),
         body_max: 1000,
         policy: Policy::default(),
+        limits: Limits::default(),
         ready: true,
     };
     Table::new(&Snapshot { routes: vec![route], tenants: Vec::new() }, "r")

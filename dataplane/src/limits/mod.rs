@@ -7,8 +7,11 @@
 //!                      `-- no answer within the budget: Memory with this proxy's share of the limit
 //! ```
 
+pub mod account;
+pub mod calendar;
 mod gcra;
 mod memory;
+pub mod plan;
 mod redis;
 
 #[cfg(test)]

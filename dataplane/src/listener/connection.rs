@@ -102,6 +102,7 @@ where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     G: Unpin + Send + 'static,
 {
+    let turn = socket.turn();
     let stream = match timeout(HANDSHAKE, tls.accept(socket)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -116,7 +117,11 @@ where
     // Without ALPN it is HTTP/1.1 (RFC 9113, section 3.3).
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let shared = Arc::clone(shared);
-    Some(if is_h2 { Box::pin(http2(shared, stream, first)) } else { Box::pin(http1(shared, stream, first)) })
+    Some(if is_h2 {
+        Box::pin(http2(shared, stream, first))
+    } else {
+        Box::pin(turn.over_http1(http1(shared, stream, first)))
+    })
 }
 
 async fn clear<T, G>(shared: &Arc<Shared>, mut socket: Socket<T, G>, first: Instant) -> Option<Running>
@@ -127,7 +132,7 @@ where
     let shared = Arc::clone(shared);
     match timeout_at(first, has_preface(&mut socket)).await {
         Ok(Ok(true)) => Some(Box::pin(http2(shared, socket, first))),
-        Ok(Ok(false)) => Some(Box::pin(http1(shared, socket, first))),
+        Ok(Ok(false)) => Some(Box::pin(socket.turn().over_http1(http1(shared, socket, first)))),
         Ok(Err(_)) => None,
         Err(_) => {
             tracing::debug!("closed a connection that sent no request");

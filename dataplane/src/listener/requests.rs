@@ -79,7 +79,7 @@ async fn http1(shared: &Shared, link: &Link, request: Request<Incoming>) -> Resp
     let mut place = Some(shared.under_way.enter(None));
     let mut response = match place.as_ref().filter(|place| place.is_over(shared)) {
         Some(_) => overloaded(shared, request),
-        None => Arc::clone(&shared.proxy).serve(request).await,
+        None => Arc::clone(&shared.proxy).serve(request, shared.options.write_stall).await,
     };
     let status = response.status();
     if asks {
@@ -100,7 +100,7 @@ async fn http2(shared: &Shared, place: Place, request: Request<Incoming>) -> Res
     let response = if place.is_over(shared) {
         overloaded(shared, request)
     } else {
-        Arc::clone(&shared.proxy).serve(request).await
+        Arc::clone(&shared.proxy).serve(request, shared.options.write_stall).await
     };
     Counted::wrap(response, Some(place))
 }

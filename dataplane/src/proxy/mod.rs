@@ -33,7 +33,7 @@ use refusal::Refusal;
 pub use refusal::Turned;
 use rewrite::PrefixRewrite;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use switch::Outcome;
 
 /// Everything that requests share.
@@ -52,7 +52,8 @@ pub struct Proxy {
 
 impl Proxy {
     /// Serves one request. Dropped before its answer or during its body: the client went away, and so does the upstream's connection.
-    pub async fn serve(self: Arc<Self>, request: Request<Incoming>) -> Response<AnswerBody> {
+    /// `write_stall`: how long the client may take none of the bytes that wait for it.
+    pub async fn serve(self: Arc<Self>, request: Request<Incoming>, write_stall: Duration) -> Response<AnswerBody> {
         let table = self.serving.table();
         let request_id = request_id::of(request.headers());
         let path = request.uri().path().to_owned();
@@ -73,7 +74,9 @@ impl Proxy {
             Ok((Outcome::Answered(answered), tenant)) => {
                 respond::relayed(*answered, exchange, Cuts::new(&self.drain.cut, &tenant))
             }
-            Ok((Outcome::Switched(switching), tenant)) => switching.into_response(exchange, &self.drain, tenant),
+            Ok((Outcome::Switched(switching), tenant)) => {
+                switching.into_response(exchange, &self.drain, tenant, write_stall)
+            }
             Err(refusal) => {
                 body.discard();
                 refusal.into_response(exchange)

@@ -30,7 +30,7 @@ pub use lines::LineSplitter;
 pub use read_on::{MAX_READ_ON, MAX_READING_ON};
 pub use relayed::Relayed;
 pub use splitter::Splitter;
-pub use stall::{StreamTasks, WRITE_STALL};
+pub use stall::{StreamTasks, Turn, WRITE_STALL};
 pub use stream::Manner;
 
 use bytes::Bytes;

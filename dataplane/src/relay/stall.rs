@@ -1,8 +1,8 @@
-//! Ends HTTP/2 streams whose client does not read.
+//! Knows whose move it is in a stream, and ends HTTP/2 streams whose client does not read.
 //!
 //! Flow control stalls one stream and leaves the connection well: hyper waits for room in the client's window, does not poll the body meanwhile, and
 //! would hold the upstream for ever. The task of a stream is the one place that sees that its body waits, and dropping it resets the stream and
-//! cancels the upstream. On HTTP/1.1 a stream is its connection, whose socket has a bound of its own.
+//! cancels the upstream. On HTTP/1.1 a stream is its connection, whose socket has a bound of its own, and says so here when that is over.
 
 use super::deadline::Alarm;
 use std::future::Future;
@@ -29,20 +29,36 @@ tokio::task_local! {
     static TURN: Arc<Turn>;
 }
 
-/// Whose move it is in one stream: the client's while a piece waits for it.
+/// Whose move it is in one stream: the client's while a piece waits for it. On HTTP/1.1 it is of a connection, whose streams follow each other.
 #[derive(Debug, Default)]
-pub(super) struct Turn {
+pub struct Turn {
     /// The number of moves. Odd: the client's.
     moves: AtomicU32,
     /// How many bytes were given out.
     given: AtomicU64,
     stalled: AtomicBool,
+    is_http2: bool,
 }
 
 impl Turn {
-    /// That of the HTTP/2 stream whose task this is.
+    /// That of the HTTP/2 stream or of the HTTP/1.1 connection whose task this is.
     pub(super) fn of_task() -> Option<Arc<Self>> {
         TURN.try_with(Arc::clone).ok()
+    }
+
+    /// Runs a connection of HTTP/1.1, whose streams take this turn. Cancel-safe if `connection` is.
+    pub fn over_http1<F: Future>(self: Arc<Self>, connection: F) -> TaskLocalFuture<Arc<Self>, F> {
+        TURN.scope(self, connection)
+    }
+
+    /// Whether it is that of one HTTP/2 stream.
+    pub(super) const fn is_http2(&self) -> bool {
+        self.is_http2
+    }
+
+    /// The client took nothing for too long: its stream ends for that.
+    pub fn stall(&self) {
+        self.stalled.store(true, Ordering::Relaxed);
     }
 
     /// A piece of so many bytes was given out.
@@ -61,8 +77,8 @@ impl Turn {
         }
     }
 
-    /// Whether the stream ended because its client did not read.
-    pub(super) fn has_stalled(&self) -> bool {
+    /// Whether the stream ends because its client did not read.
+    pub fn has_stalled(&self) -> bool {
         self.stalled.load(Ordering::Relaxed)
     }
 }
@@ -91,7 +107,7 @@ where
     F: Future + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let turn = Arc::new(Turn::default());
+        let turn = Arc::new(Turn { is_http2: true, ..Turn::default() });
         // Boxed: a task that holds it would hold room for two, one of them moved from.
         let stream = Box::pin(TURN.scope(Arc::clone(&turn), stream));
         let (write_stall, until) = (self.write_stall, Instant::now());
@@ -134,7 +150,7 @@ impl<F: Future> Future for Supervised<F> {
         if !this.alarm.rings(this.until, cx) {
             return Poll::Pending;
         }
-        this.turn.stalled.store(true, Ordering::Relaxed);
+        this.turn.stall();
         Poll::Ready(())
     }
 }

@@ -5,7 +5,7 @@ use super::ending::{Ending, Last, Stop, Stopped};
 use super::guard::{Guarded, Source};
 use super::keep_alive::{COMMENT, KeepAlive};
 use super::splitter::Splitter;
-use super::stall::{MAX_PIECE, Turn, WRITE_STALL};
+use super::stall::{MAX_PIECE, Turn};
 use crate::exchange::Exchange;
 use crate::format::{Format, Framing, Observer, Usage};
 use crate::reason::{Reason, StreamEnd};
@@ -39,13 +39,11 @@ pub(super) struct Stream<B> {
     observer: Observer,
     pub(super) exchange: Exchange,
     keep_alive: Option<KeepAlive>,
-    /// On HTTP/2.
+    /// `None`: nobody sees whether the client reads.
     turn: Option<Arc<Turn>>,
     /// What HTTP/2 is still to be given of the last piece.
     left: Bytes,
     phase: Phase,
-    /// The last poll gave a piece: since then the client has had no room for another.
-    offered: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +69,6 @@ impl<B: Source> Stream<B> {
             turn: Turn::of_task(),
             left: Bytes::new(),
             phase: Phase::Running,
-            offered: false,
         }
     }
 
@@ -82,7 +79,6 @@ impl<B: Source> Stream<B> {
             Poll::Ready(Some(Ok(piece))) => Some(piece.len()),
             _ => None,
         };
-        self.offered = given.is_some();
         if let Some(turn) = &self.turn {
             given.map_or_else(|| turn.wait(), |bytes| turn.offer(bytes));
         }
@@ -123,7 +119,7 @@ impl<B: Source> Stream<B> {
 
     /// Gives what is left, to HTTP/2 in pieces.
     fn give(&mut self) -> Poll<Option<Result<Bytes, Aborted>>> {
-        let whole = self.turn.is_none() || self.left.len() <= MAX_PIECE;
+        let whole = self.left.len() <= MAX_PIECE || !self.turn.as_ref().is_some_and(|turn| turn.is_http2());
         let piece = if whole { std::mem::take(&mut self.left) } else { self.left.split_to(MAX_PIECE) };
         Poll::Ready(Some(Ok(piece)))
     }
@@ -207,7 +203,7 @@ impl<B: Source> Stream<B> {
         if self.phase != Phase::Running {
             return false;
         }
-        if self.has_stalled() {
+        if self.turn.as_ref().is_some_and(|turn| turn.has_stalled()) {
             self.exchange.reason = self.exchange.reason.or(Some(Reason::ClientStalled));
             return true;
         }
@@ -226,14 +222,6 @@ impl<B: Source> Stream<B> {
             return true;
         }
         false
-    }
-
-    /// Whether it is the client that did not go on, for longer than it may.
-    fn has_stalled(&self) -> bool {
-        match &self.turn {
-            Some(turn) => turn.has_stalled(),
-            None => self.offered && self.source.last().elapsed() >= WRITE_STALL,
-        }
     }
 
     /// How long it is to be read on without its client.

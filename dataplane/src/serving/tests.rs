@@ -6,7 +6,7 @@ use relay_snapshot::{KeyDigest, ObjectId, Snapshot, Tenant};
 fn tenant(name: &str, suspended: bool, cut: bool) -> Tenant {
     let digest = "00".repeat(31) + if name == "a" { "0a" } else { "0b" };
     let keys = vec![KeyDigest { name: "key".into(), sha256: digest, not_after: None }];
-    Tenant { id: ObjectId::new("team", name), suspended, cut, requests: None, keys }
+    Tenant { suspended, cut, keys, ..Tenant::new(ObjectId::new("team", name)) }
 }
 
 fn swap(serving: &Serving, tenants: Vec<Tenant>) {

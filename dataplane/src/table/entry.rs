@@ -36,7 +36,7 @@ impl TenantEntry {
             label: tenant.id.to_string().into(),
             suspended: tenant.suspended,
             cuts: tenant.suspended && tenant.cut,
-            requests: tenant.requests,
+            requests: tenant.limits.requests,
             routes: RouteIndex::new(routes),
             cut: OnceLock::new(),
         }

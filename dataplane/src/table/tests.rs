@@ -3,8 +3,8 @@ mod precedence;
 
 use super::{Caller, Shown, Table};
 use relay_snapshot::{
-    Backend, HeaderRule, KeyDigest, Match, ModelPattern, ObjectId, PathRule, Policy, Provider, Route, Snapshot, Tenant,
-    Timeouts,
+    Backend, HeaderRule, KeyDigest, Limits, Match, ModelPattern, ObjectId, PathRule, Policy, Provider, Route, Snapshot,
+    Tenant, Timeouts,
 };
 use std::time::UNIX_EPOCH;
 
@@ -15,7 +15,7 @@ fn digest_of(key: &str) -> String {
 
 fn tenant(name: &str) -> Tenant {
     let keys = vec![KeyDigest { name: "k".into(), sha256: digest_of(&format!("key-of-{name}")), not_after: None }];
-    Tenant { id: ObjectId::new("team", name), suspended: false, cut: false, requests: None, keys }
+    Tenant { keys, ..Tenant::new(ObjectId::new("team", name)) }
 }
 
 /// Somebody with a key that has no end.
@@ -41,6 +41,7 @@ fn route(name: &str, created: i64, matches: Vec<Match>) -> Route {
         timeouts: Timeouts { first_byte_ms: 0, idle_ms: 0, ..Default::default() },
         body_max: 1000,
         policy: Policy::default(),
+        limits: Limits::default(),
         ready: true,
     }
 }

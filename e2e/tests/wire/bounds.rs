@@ -178,7 +178,7 @@ async fn a_client_that_stops_reading_is_closed_and_its_upstream_cancelled() {
     let stalled = house.open(SPEECH, &speech("fake-bytes-64m-chunk-64k")).await;
     let requests = wait_for(&provider, |requests| requests.iter().any(|one| one.outcome.ended.is_some())).await;
     assert_eq!(requests[0].outcome.ended, Some(Ended::ClientGone));
-    house.ended(200, "ClientGone", None).await;
+    house.ended(200, "ClientGone", Some("client_stalled")).await;
     drop(stalled);
 }
 

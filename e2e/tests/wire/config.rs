@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use relay_e2e::provider::script::sha256;
 use relay_snapshot::{
-    Backend, Credential, KeyDigest, Match, ModelPattern, ObjectId, PathRule, Policy, Provider, RateLimit, Retries,
-    Route, SecretText, Snapshot, Tenant, Timeouts,
+    Backend, Credential, KeyDigest, Limits, Match, ModelPattern, ObjectId, PathRule, Policy, Provider, RateLimit,
+    Retries, Route, SecretText, Snapshot, Tenant, Timeouts,
 };
 
 /// The key of [`tenant`] `a`.
@@ -21,17 +21,15 @@ pub(crate) fn key_of(tenant: &str) -> String {
 /// A tenant without limits.
 pub(crate) fn tenant(name: &str) -> Tenant {
     Tenant {
-        id: ObjectId::new("team", name),
-        suspended: false,
-        cut: false,
-        requests: None,
         keys: vec![KeyDigest { name: "key".into(), sha256: sha256(key_of(name).as_bytes()), not_after: None }],
+        ..Tenant::new(ObjectId::new("team", name))
     }
 }
 
 /// A tenant with a requests limit.
 pub(crate) fn limited(name: &str, amount: u32, per_seconds: u64, burst: u32) -> Tenant {
-    Tenant { requests: Some(RateLimit { amount, per_seconds, burst }), ..tenant(name) }
+    let requests = Some(RateLimit { amount, per_seconds, burst });
+    Tenant { limits: Limits { requests, ..Limits::default() }, ..tenant(name) }
 }
 
 /// A backend in the clear, with a credential as its provider takes it.
@@ -58,6 +56,7 @@ pub(crate) fn route(name: &str, prefix: &str, backends: Vec<Backend>) -> Route {
         timeouts: Timeouts { first_byte_ms: 0, idle_ms: 0, ..Default::default() },
         body_max: 10 << 20,
         policy: Policy { retries: retrying(0), ..Policy::default() },
+        limits: Limits::default(),
         ready: true,
     }
 }

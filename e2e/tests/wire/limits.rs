@@ -57,7 +57,7 @@ async fn answers_tell_what_is_left_and_the_one_too_many_when_to_come_back() {
 #[tokio::test]
 async fn a_wait_of_hours_is_not_told_but_asked_not_to_retry() {
     for tenant in [limited("a", 1, 86_400, 1), limited("a", 0, 60, 1)] {
-        let none = tenant.requests.is_some_and(|limit| limit.amount == 0);
+        let none = tenant.limits.requests.is_some_and(|limit| limit.amount == 0);
         let (house, _provider) = house_with(vec![tenant]).await;
         if !none {
             assert_eq!(house.chat("fake-ok").await.status, 200);

@@ -53,6 +53,7 @@ pub(crate) fn policy(spec: &RelayRouteSpec, rewrite_prefix: Option<String>) -> R
         retries: spec.retries.as_ref().map_or_else(|| Ok(Retries::default()), retries)?,
         hedge: spec.hedge.as_ref().map(|raw| hedge(raw, spec)).transpose()?,
         drain_ms: spec.on_client_gone.as_ref().map_or(Ok(0), drain)?,
+        ..Policy::default()
     })
 }
 

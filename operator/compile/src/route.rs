@@ -113,6 +113,7 @@ fn parse(id: &ObjectId, raw: &RelayRoute) -> Result<ValidRoute, Problem> {
         timeouts: handling::timeouts(spec.timeouts.as_ref())?,
         policy: handling::policy(spec, rewrite_prefix)?,
         body_max: handling::body_max(spec.body.as_ref())?,
+        limits: relay_snapshot::Limits::default(),
         ready: false,
     };
     Ok(ValidRoute { route, selector, consent })

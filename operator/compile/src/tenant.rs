@@ -10,7 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use relay_crds as crds;
 use relay_crds::{KeyStatus, OnSuspend, Period, RelayTenant, reason, rules};
 use relay_snapshot::shards::sha256_hex;
-use relay_snapshot::{KeyDigest, ObjectId, RateLimit, Tenant};
+use relay_snapshot::{KeyDigest, Limits, ObjectId, RateLimit, Tenant};
 use std::collections::BTreeMap;
 
 /// The shortest text of a tenant's key, in bytes: what is shorter can be guessed.
@@ -120,7 +120,7 @@ fn parse(id: &ObjectId, raw: &RelayTenant) -> Result<ValidTenant, Problem> {
     let suspended = spec.suspended.unwrap_or(false);
     let cut = spec.on_suspend == Some(OnSuspend::Cut);
     Ok(ValidTenant {
-        tenant: Tenant { id: id.clone(), suspended, cut, requests, keys: Vec::new() },
+        tenant: Tenant { suspended, cut, limits: Limits { requests, ..Limits::default() }, ..Tenant::new(id.clone()) },
         created: identity::created(&raw.metadata),
         labels: raw.metadata.labels.clone().unwrap_or_default(),
         consent,

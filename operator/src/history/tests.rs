@@ -124,6 +124,7 @@ fn digests_differ_by_what_is_secret_too() {
         timeouts: relay_snapshot::Timeouts { first_byte_ms: 1, idle_ms: 1, ..Default::default() },
         body_max: 1,
         policy: relay_snapshot::Policy::default(),
+        limits: relay_snapshot::Limits::default(),
         ready: true,
     };
     let mut rotated = route.clone();

@@ -13,11 +13,8 @@ fn key(name: &str) -> ObjectKey {
 /// Digests of tenants that differ by `forms`.
 fn set(forms: &[(&str, u32)]) -> Digests {
     let tenant = |(name, form): &(&str, u32)| Tenant {
-        id: ObjectId::new("ns", *name),
-        suspended: false,
-        cut: false,
-        requests: Some(relay_snapshot::RateLimit { amount: *form, per_seconds: 1, burst: 1 }),
-        keys: vec![],
+        limits: relay_snapshot::Limits { streams: Some(*form), ..Default::default() },
+        ..Tenant::new(ObjectId::new("ns", *name))
     };
     digests(&Snapshot { routes: vec![], tenants: forms.iter().map(tenant).collect() })
 }

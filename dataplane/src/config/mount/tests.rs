@@ -1,7 +1,7 @@
 use super::*;
 use relay_snapshot::shards::{Shards, split};
 use relay_snapshot::{
-    Backend, Credential, Match, ObjectId, PathRule, Policy, Provider, Route, SecretText, Snapshot, Timeouts,
+    Backend, Credential, Limits, Match, ObjectId, PathRule, Policy, Provider, Route, SecretText, Snapshot, Timeouts,
 };
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -31,6 +31,7 @@ fn snapshot(key: &str) -> Snapshot {
         timeouts: Timeouts { first_byte_ms: 1, idle_ms: 1, ..Default::default() },
         body_max: 1,
         policy: Policy::default(),
+        limits: Limits::default(),
         ready: true,
     };
     Snapshot { routes: vec![route], tenants: vec![] }

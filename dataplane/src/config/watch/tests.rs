@@ -13,7 +13,7 @@ const BOUND: Duration = Duration::from_secs(20);
 
 fn tenant(name: &str, digest: &str) -> Tenant {
     let keys = vec![KeyDigest { name: "ci".into(), sha256: digest.repeat(32), not_after: None }];
-    Tenant { id: ObjectId::new("team-a", name), suspended: false, cut: false, requests: None, keys }
+    Tenant { keys, ..Tenant::new(ObjectId::new("team-a", name)) }
 }
 
 fn set(tenants: &[(&str, &str)]) -> Snapshot {

@@ -3,8 +3,8 @@ use crate::proxy::headers::{add_limits, add_request_id, add_retry, to_client, to
 use crate::table::{Chosen, Found, ModelNeed, Shown, Table};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use relay_snapshot::{
-    Backend, Credential, KeyDigest, Match, ObjectId, PathRule, Policy, Provider, Route, SecretText, Snapshot, Tenant,
-    Timeouts,
+    Backend, Credential, KeyDigest, Limits, Match, ObjectId, PathRule, Policy, Provider, Route, SecretText, Snapshot,
+    Tenant, Timeouts,
 };
 use std::time::{Duration, SystemTime};
 
@@ -45,17 +45,12 @@ fn sent(given: &[(&'static str, &'static str)], credential: Option<(&str, &str)>
         timeouts: Timeouts { first_byte_ms: 0, idle_ms: 0, ..Default::default() },
         body_max: 1,
         policy: Policy::default(),
+        limits: Limits::default(),
         ready: true,
     };
     // The digest of "k".
     let sha256 = "8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a".to_owned();
-    let tenant = Tenant {
-        id,
-        suspended: false,
-        cut: false,
-        requests: None,
-        keys: vec![KeyDigest { name: "k".into(), sha256, not_after: None }],
-    };
+    let tenant = Tenant { keys: vec![KeyDigest { name: "k".into(), sha256, not_after: None }], ..Tenant::new(id) };
     let table = Table::new(&Snapshot { routes: vec![route], tenants: vec![tenant] }, "r");
     let Shown::Valid(caller) = table.caller(b"k", SystemTime::now()) else { panic!("a caller") };
     let routes = &caller.tenant.routes;

@@ -7,14 +7,14 @@ use relay_snapshot::RateLimit;
 use serde_json::{Value, json};
 
 fn limit(limit: Value) -> Option<RateLimit> {
-    compiled_tenant(tenant("team-a/x", &[("limits.requests", limit)])).requests
+    compiled_tenant(tenant("team-a/x", &[("limits.requests", limit)])).limits.requests
 }
 
 #[test]
 fn a_tenant_without_limits_has_the_documented_one() {
     let expected = Some(RateLimit { amount: 100, per_seconds: 60, burst: 20 });
-    assert_eq!(compiled_tenant(tenant("team-a/x", &[])).requests, expected);
-    assert_eq!(compiled_tenant(tenant("team-a/x", &[("limits", json!({}))])).requests, expected);
+    assert_eq!(compiled_tenant(tenant("team-a/x", &[])).limits.requests, expected);
+    assert_eq!(compiled_tenant(tenant("team-a/x", &[("limits", json!({}))])).limits.requests, expected);
 }
 
 #[test]

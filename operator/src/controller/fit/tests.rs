@@ -1,5 +1,5 @@
 use super::*;
-use relay_snapshot::{KeyDigest, Match, ObjectId, PathRule, Policy, Route, Tenant, Timeouts};
+use relay_snapshot::{KeyDigest, Limits, Match, ObjectId, PathRule, Policy, Route, Tenant, Timeouts};
 
 /// Names whose objects live in shard 0.
 fn names(count: usize) -> Vec<ObjectId> {
@@ -9,7 +9,7 @@ fn names(count: usize) -> Vec<ObjectId> {
 
 fn tenant(id: &ObjectId, keys: usize) -> Tenant {
     let key = |number| KeyDigest { name: format!("k{number:05}"), sha256: "ab".repeat(32), not_after: None };
-    Tenant { id: id.clone(), suspended: false, cut: false, requests: None, keys: (0..keys).map(key).collect() }
+    Tenant { keys: (0..keys).map(key).collect(), ..Tenant::new(id.clone()) }
 }
 
 fn route(id: &ObjectId, path: usize, tenants: &[&ObjectId]) -> Route {
@@ -23,6 +23,7 @@ fn route(id: &ObjectId, path: usize, tenants: &[&ObjectId]) -> Route {
         timeouts: Timeouts { first_byte_ms: 1, idle_ms: 1, ..Default::default() },
         body_max: 1,
         policy: Policy::default(),
+        limits: Limits::default(),
         ready: true,
     }
 }

@@ -7,11 +7,9 @@ use relay_snapshot::{KeyDigest, ObjectId, Snapshot, Tenant};
 fn prepared(tenants: &[(&str, bool)]) -> Prepared {
     let key = KeyDigest { name: "k".into(), sha256: "ab".repeat(32), not_after: None };
     let tenant = |(name, suspended): &(&str, bool)| Tenant {
-        id: ObjectId::new("ns", *name),
         suspended: *suspended,
-        cut: false,
-        requests: None,
         keys: vec![key.clone()],
+        ..Tenant::new(ObjectId::new("ns", *name))
     };
     build(split(&Snapshot { routes: vec![], tenants: tenants.iter().map(tenant).collect() }).unwrap())
 }

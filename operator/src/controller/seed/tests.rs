@@ -10,8 +10,7 @@ fn key(name: &str) -> ObjectKey {
 
 /// What is in the cluster when `a` and `b` were written.
 fn found() -> (String, BTreeMap<String, String>) {
-    let tenant =
-        |name| Tenant { id: ObjectId::new("ns", name), suspended: false, cut: false, requests: None, keys: vec![] };
+    let tenant = |name| Tenant::new(ObjectId::new("ns", name));
     let shards = split(&Snapshot { routes: vec![], tenants: vec![tenant("a"), tenant("b")] }).unwrap();
     let index = serde_json::to_string(&shards.index(9)).unwrap();
     let mut texts: BTreeMap<_, _> = shards.configs.into_iter().chain(shards.secrets).collect();

@@ -15,7 +15,7 @@ fn verdict(generation: i64) -> Verdict {
 }
 
 fn history() -> History {
-    let tenant = Tenant { id: key().id, suspended: false, cut: false, requests: None, keys: vec![] };
+    let tenant = Tenant::new(key().id);
     History::seeded("r1", digests(&Snapshot { routes: vec![], tenants: vec![tenant] }), |_| None)
 }
 

@@ -11,7 +11,7 @@ fn time(second: i64) -> Time {
 
 fn standing() -> Standing {
     let id = ObjectId::new("ns", "a");
-    let tenant = Tenant { id: id.clone(), suspended: false, cut: false, requests: None, keys: vec![] };
+    let tenant = Tenant::new(id.clone());
     let history = History::seeded("7c21f0", digests(&Snapshot { routes: vec![], tenants: vec![tenant] }), |_| None);
     history.newest().unwrap().object(&ObjectKey { kind: Kind::Tenant, id }).unwrap().clone()
 }
