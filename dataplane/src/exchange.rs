@@ -1,6 +1,7 @@
 //! One request from its head to its end: what is counted and logged of it, and the guard that its end is decided exactly once.
 
 use crate::format::Usage;
+use crate::limits::{Reservation, Used};
 use crate::metrics::{Metrics, millis};
 use crate::reason::{Reason, StreamEnd};
 use crate::relay::Deadline;
@@ -94,6 +95,8 @@ pub struct Exchange {
     pub reason: Option<Reason>,
     /// What its answer cost, as far as the provider told.
     pub usage: Usage,
+    /// What it holds of its tenant's limits until its end.
+    pub reservation: Option<Reservation>,
     first_byte: Option<Duration>,
     bytes_out: u64,
     chunks: u64,
@@ -123,6 +126,7 @@ impl Exchange {
             code: None,
             reason: None,
             usage: Usage::default(),
+            reservation: None,
             first_byte: None,
             bytes_out: 0,
             chunks: 0,
@@ -178,6 +182,11 @@ impl Exchange {
         self.ended = true;
         if let Some(running) = self.running.take() {
             running.dec();
+        }
+        if let Some(reservation) = self.reservation.take() {
+            let Usage { input, output, characters, .. } = self.usage;
+            let number = Option::unwrap_or_default;
+            reservation.settle(Used { input: number(input), output: number(output), characters: number(characters) });
         }
         self.count(end);
         self.log(end);

@@ -1,7 +1,7 @@
 //! Which headers go up, which come back, and which the relay adds.
 
 use super::credentials::KEY_HEADERS;
-use crate::limits::Decision;
+use crate::limits::{Decision, LineUnit, Verdict};
 use crate::table::BackendEntry;
 use crate::tunnel;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -145,11 +145,15 @@ pub(super) fn add_revision(headers: &mut HeaderMap, revision: &str) {
 
 /// `x-ratelimit-*-requests`, in OpenAI's form.
 pub(super) fn add_limits(headers: &mut HeaderMap, decision: Option<&Decision>) {
-    let Some(decision) = decision else { return };
-    let reset = format!("{}s", ceil_seconds(decision.reset));
+    let tightest = |decision: &Decision| {
+        let of_requests = decision.standings.iter().filter(|standing| standing.unit == LineUnit::Requests);
+        of_requests.min_by_key(|standing| standing.remaining).cloned()
+    };
+    let Some(standing) = decision.and_then(tightest) else { return };
+    let reset = format!("{}s", ceil_seconds(standing.reset));
     let values = [
-        ("x-ratelimit-limit-requests", decision.limit.to_string()),
-        ("x-ratelimit-remaining-requests", decision.remaining.to_string()),
+        ("x-ratelimit-limit-requests", standing.limit.to_string()),
+        ("x-ratelimit-remaining-requests", standing.remaining.to_string()),
         ("x-ratelimit-reset-requests", reset),
     ];
     for (name, value) in values {
@@ -161,7 +165,8 @@ pub(super) fn add_limits(headers: &mut HeaderMap, decision: Option<&Decision>) {
 
 /// `retry-after` where a client should wait that long, else the word not to retry.
 pub(super) fn add_retry(headers: &mut HeaderMap, decision: &Decision) {
-    match decision.retry_after {
+    let Verdict::Refused { retry_after, .. } = &decision.verdict else { return };
+    match *retry_after {
         Some(wait) if wait <= LONGEST_RETRY_AFTER => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(ceil_seconds(wait).max(1)));
         }

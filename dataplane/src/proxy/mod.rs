@@ -17,7 +17,7 @@ mod tests;
 use crate::drain::{Cut, Drain};
 use crate::exchange::Exchange;
 use crate::format::{Family, Format};
-use crate::limits::{Decision, Limiter};
+use crate::limits::{Decision, Estimate, Limiter, LineUnit, Verdict};
 use crate::metrics::Metrics;
 use crate::reason::Reason;
 use crate::relay::{AnswerBody, Cuts};
@@ -125,7 +125,7 @@ impl Proxy {
             return Err(refuse(Reason::RouteNotReady, message));
         }
         let asked = switch::asked(route, prefix, &mut head, family)?;
-        *admission = self.admit(tenant, route, family).await?;
+        *admission = self.admit(tenant, route, family, exchange).await?;
         let cut = tenant.cut();
         tokio::select! {
             biased;
@@ -141,24 +141,45 @@ impl Proxy {
         tenant: &TenantEntry,
         route: &RouteEntry,
         family: Family,
+        exchange: &mut Exchange,
     ) -> Result<Option<Decision>, Refusal> {
-        let Some(limit) = &tenant.requests else { return Ok(None) };
-        let decision = self.limiter.admit(&tenant.id, limit).await;
+        let mut decision = self.limiter.admit(&tenant.plan, Some(&route.plan), Estimate::default()).await;
         if let Some(call) = &decision.store {
-            self.metrics.stored("redis", call);
+            self.metrics.decided(call);
         }
-        let outcome = if decision.allowed { "allowed" } else { "denied" };
-        let labels = [&*tenant.label, "requests", outcome, decision.mode.label()];
-        self.metrics.limit_decisions.with_label_values(&labels).inc();
-        if decision.allowed {
-            return Ok(Some(decision));
+        if let Verdict::Admitted(reservation) = &mut decision.verdict {
+            exchange.reservation = reservation.take();
         }
-        let message = format!(
-            "tenant {} is over its limit of {} requests per {} s (burst {})",
-            tenant.label, limit.amount, limit.per_seconds, limit.burst
-        );
-        tracing::debug!(tenant = %tenant.label, route = %route.label, "refused by the requests limit");
-        Err(Refusal::new(Reason::RequestsLimited, family, message).limited(decision))
+        for standing in &decision.standings {
+            let limit = limit_label(standing.budget, standing.unit);
+            let denied = matches!(&decision.verdict, Verdict::Refused { limit, .. } if limit.key == standing.key);
+            let outcome = if denied { "denied" } else { "allowed" };
+            let labels = [&*tenant.label, limit, outcome, decision.mode.label()];
+            self.metrics.limit_decisions.with_label_values(&labels).inc();
+        }
+        match &decision.verdict {
+            Verdict::Admitted(_) => Ok(Some(decision)),
+            Verdict::Refused { limit, .. } => {
+                let message = format!("tenant {} is over its limit {} of {}", tenant.label, limit.key, limit.limit);
+                tracing::debug!(tenant = %tenant.label, route = %route.label, limit = %limit.key, "refused by a limit");
+                Err(Refusal::new(Reason::RequestsLimited, family, message).limited(decision))
+            }
+            Verdict::Unavailable => {
+                let message = format!("the limits of tenant {} can't be decided now", tenant.label);
+                Err(Refusal::new(Reason::Overloaded, family, message))
+            }
+        }
+    }
+}
+
+/// The value of the label `limit`.
+const fn limit_label(budget: bool, unit: LineUnit) -> &'static str {
+    match unit {
+        _ if budget => "budget",
+        LineUnit::Requests => "requests",
+        LineUnit::Tokens(_) => "tokens",
+        LineUnit::Characters => "characters",
+        LineUnit::Streams => "streams",
     }
 }
 

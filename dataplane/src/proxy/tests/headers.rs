@@ -1,4 +1,4 @@
-use crate::limits::{Decision, Mode};
+use crate::limits::{Decision, LineUnit, Mode, Refused, Standing, Verdict};
 use crate::proxy::headers::{add_limits, add_request_id, add_retry, to_client, to_upstream};
 use crate::table::{Chosen, Found, ModelNeed, Shown, Table};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -129,7 +129,11 @@ fn a_request_id_that_is_there_stays() {
 
 fn decision(retry_after: Option<Duration>) -> Decision {
     let reset = Duration::from_millis(1500);
-    Decision { allowed: false, limit: 20, remaining: 0, reset, retry_after, mode: Mode::Shared, store: None }
+    let unit = LineUnit::Requests;
+    let standing = Standing { key: "requests".into(), unit, budget: false, limit: 20, remaining: 0, reset };
+    let limit = Refused { key: "requests".into(), unit, budget: false, limit: 20, remaining: 0, cost: 1 };
+    let verdict = Verdict::Refused { limit, retry_after };
+    Decision { verdict, standings: vec![standing], mode: Mode::Shared, store: None }
 }
 
 #[test]
