@@ -83,7 +83,7 @@ struct Inner {
 }
 
 enum Store {
-    Memory(Account),
+    Memory(Box<Account>),
     Redis(Redis),
 }
 
@@ -139,7 +139,7 @@ impl Limiter {
     /// Keeps the limits in this process, one of `replicas` that nothing connects: each holds its part, so that together they never admit more
     /// than the limit (parts are rounded down, but to 1 at least, and a process that starts again begins anew). 0 counts as 1.
     pub fn memory_share(replicas: u32) -> Self {
-        let inner = Arc::new(Inner::new(Store::Memory(Account::new()), replicas, LimitsMode::None));
+        let inner = Arc::new(Inner::new(Store::Memory(Box::default()), replicas, LimitsMode::None));
         Self { inner, worker: OnceLock::new() }
     }
 
@@ -252,15 +252,13 @@ impl Inner {
     ) -> Decision {
         let id = Id(rand::random());
         let (reply, store) = redis.admit(&state.id, id, &asked.lines).await;
-        match reply {
-            Some(reply) => Decision { store, ..self.decided(state, asked, id, &reply, Mode::Shared) },
-            None => {
-                if store.is_some() {
-                    self.undo(state, id, &asked.lines);
-                }
-                self.without_redis(plan, state, asked, store)
-            }
+        if let Some(reply) = reply {
+            return Decision { store, ..self.decided(state, asked, id, &reply, Mode::Shared) };
         }
+        if store.is_some() {
+            self.undo(state, id, &asked.lines);
+        }
+        self.without_redis(plan, state, asked, store)
     }
 
     /// An account decided on the whole limit.

@@ -17,7 +17,7 @@ pub(super) struct Refusal {
     reason: Reason,
     family: Family,
     message: String,
-    decision: Option<Decision>,
+    decision: Option<Box<Decision>>,
     client_gone: bool,
     under_way: bool,
     status: Option<StatusCode>,
@@ -67,7 +67,7 @@ impl Refusal {
 
     /// By a limit: the answer tells when to come back.
     pub(super) fn limited(mut self, decision: Decision) -> Self {
-        self.decision = Some(decision);
+        self.decision = Some(Box::new(decision));
         self
     }
 
