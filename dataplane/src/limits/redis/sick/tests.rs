@@ -18,12 +18,24 @@ fn every_answer_of_a_sick_redis_is_known() {
         ("CLUSTERDOWN Hash slot not served", Sick::Down),
         ("TRYAGAIN Multiple keys request during rehashing of slot", Sick::Down),
         ("OOM command not allowed when used memory > 'maxmemory'. script: 1, on @user_script:1.", Sick::Full),
-        ("MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.", Sick::Unsafe),
+        (
+            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+            Sick::Unsafe,
+        ),
         ("NOREPLICAS Not enough good replicas to write.", Sick::Unsafe),
         ("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.", Sick::Slow),
-        ("ERR Error running script (call to f_1): @user_script:1: -READONLY You can't write against a read only replica.", Sick::ReadOnly),
-        ("ERR Error running script (call to f_1): @user_script: 1: OOM command not allowed when used memory > 'maxmemory'", Sick::Full),
-        ("ERR Error running script (call to f_1): @user_script: 1: -MISCONF Errors writing to the AOF file", Sick::Unsafe),
+        (
+            "ERR Error running script (call to f_1): @user_script:1: -READONLY You can't write against a read only replica.",
+            Sick::ReadOnly,
+        ),
+        (
+            "ERR Error running script (call to f_1): @user_script: 1: OOM command not allowed when used memory > 'maxmemory'",
+            Sick::Full,
+        ),
+        (
+            "ERR Error running script (call to f_1): @user_script: 1: -MISCONF Errors writing to the AOF file",
+            Sick::Unsafe,
+        ),
         ("ERR The user executing the script can't run this command or subcommand script: 1", Sick::Forbidden),
         ("ERR unknown command 'EVALSHA'", Sick::Odd),
     ] {
