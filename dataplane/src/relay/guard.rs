@@ -1,4 +1,4 @@
-//! Ends a body that pauses or lasts too long, or that must not go on: the drain, the tenant's suspension.
+//! Ends a body that pauses or lasts too long, or that must not go on: the drain, the tenant's suspension, a budget that is spent.
 
 use super::deadline::{Alarm, Deadline};
 use super::ending::Stop;
@@ -92,22 +92,26 @@ impl<B: Source> Guarded<B> {
 pub struct Cuts {
     drain: Watch,
     tenant: Watch,
-    /// The task that both wake.
+    /// Of budgets that stop streams.
+    limit: Option<Watch>,
+    /// The task that all of them wake.
     task: Option<Waker>,
 }
 
 impl Cuts {
-    /// The process's, and the tenant's.
-    pub fn new(drain: &Cut, tenant: &Cut) -> Self {
-        Self { drain: drain.watch(), tenant: tenant.watch(), task: None }
+    /// The process's, the tenant's, and that of the tenant's budgets, if any of them stops streams.
+    pub fn new(drain: &Cut, tenant: &Cut, limit: Option<&Cut>) -> Self {
+        Self { drain: drain.watch(), tenant: tenant.watch(), limit: limit.map(Cut::watch), task: None }
     }
 
     /// Which one has begun.
     fn begun(&self) -> Option<Stop> {
         if self.drain.is_cancelled() {
             Some(Stop::Drained)
+        } else if self.tenant.is_cancelled() {
+            Some(Stop::Suspended)
         } else {
-            self.tenant.is_cancelled().then_some(Stop::Suspended)
+            self.limit.as_ref().is_some_and(Watch::is_cancelled).then_some(Stop::Limit)
         }
     }
 
@@ -119,8 +123,10 @@ impl Cuts {
         }
         if self.drain.has_begun(cx, is_known) {
             Some(Stop::Drained)
+        } else if self.tenant.has_begun(cx, is_known) {
+            Some(Stop::Suspended)
         } else {
-            self.tenant.has_begun(cx, is_known).then_some(Stop::Suspended)
+            self.limit.as_mut().is_some_and(|limit| limit.has_begun(cx, is_known)).then_some(Stop::Limit)
         }
     }
 }

@@ -19,6 +19,7 @@ mod relayed;
 mod splitter;
 mod stall;
 mod stream;
+mod usage_event;
 #[cfg(test)]
 mod tests;
 

@@ -19,6 +19,7 @@ mod sync;
 pub(crate) mod tests;
 mod tls;
 mod upgrade;
+mod sent;
 mod upload;
 
 pub use body::{Answer, Received, RequestBodyError, discard};
@@ -26,6 +27,7 @@ pub use connector::{Connector, ConnectorOptions, HostOverride};
 pub use destinations::{AddressClass, Cidr};
 pub use room::Room;
 pub use upgrade::Switched;
+pub use sent::Sent;
 pub use upload::{KEPT_MAX, RequestBody, Splice, Upload, Waits};
 
 use crate::reason::Reason;
