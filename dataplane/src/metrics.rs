@@ -57,6 +57,16 @@ pub const TABLE: &[(&str, &str)] = &[
     ),
     ("relay_bytes_total", "Bytes of request bodies that went up (in), and of answers to clients (out)."),
     ("relay_limit_decisions_total", "Decisions of limits, by whether Redis or the proxy alone decided."),
+    (
+        "relay_limit_remaining",
+        "What is left of a limit, as this proxy was told last and has come back since; of a budget, of its window.",
+    ),
+    ("relay_limits_mode", "1 for how limits are kept now: shared, local, or none (there is no Redis)."),
+    (
+        "relay_limit_settles_total",
+        "Requests whose use was settled: with all proxies, with this one's share, too late, or not at all.",
+    ),
+    ("relay_redis_ms", "Milliseconds that a request waited for its decision by Redis."),
     ("relay_config_revision_info", "1 for the revision that this proxy serves."),
     ("relay_config_age_seconds", "Seconds since this proxy took the configuration that it serves; 0 before the first."),
     ("relay_config_reloads_total", "Configurations received, by what became of them."),
@@ -97,6 +107,14 @@ pub struct Metrics {
     pub bytes: IntCounterVec,
     /// `relay_limit_decisions_total`.
     pub limit_decisions: IntCounterVec,
+    /// `relay_limit_remaining`.
+    pub limit_remaining: IntGaugeVec,
+    /// `relay_limits_mode`.
+    pub limits_mode: IntGaugeVec,
+    /// `relay_limit_settles_total`.
+    pub limit_settles: IntCounterVec,
+    /// `relay_redis_ms`.
+    pub redis_ms: HistogramVec,
     /// `relay_config_revision_info`.
     pub revision_info: IntGaugeVec,
     config_age: IntGauge,
@@ -157,6 +175,10 @@ impl Metrics {
             )?,
             bytes: counter(r, "relay_bytes_total", &["direction"])?,
             limit_decisions: counter(r, "relay_limit_decisions_total", &["tenant", "limit", "decision", "mode"])?,
+            limit_remaining: gauge(r, "relay_limit_remaining", &["tenant", "route", "limit"])?,
+            limits_mode: gauge(r, "relay_limits_mode", &["mode"])?,
+            limit_settles: counter(r, "relay_limit_settles_total", &["result"])?,
+            redis_ms: histogram(r, "relay_redis_ms", &["result"], STORE_MS)?,
             revision_info: gauge(r, "relay_config_revision_info", &["revision"])?,
             config_age: register(
                 r,
@@ -171,9 +193,11 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// A store answered, or did not.
-    pub fn stored(&self, store: &str, call: &StoreCall) {
-        self.storage_write_ms.with_label_values(&[store, call.result.label()]).observe(millis(call.elapsed));
+    /// Redis decided on a request, or did not.
+    pub fn decided(&self, call: &StoreCall) {
+        let (result, took) = (call.result.label(), millis(call.elapsed));
+        self.redis_ms.with_label_values(&[result]).observe(took);
+        self.storage_write_ms.with_label_values(&["redis", result]).observe(took);
     }
 
     /// The proxy serves this revision from now on.

@@ -52,7 +52,7 @@ impl Proxy {
         }
         let decision = self.limiter.admit(plan, on_route, estimate).await;
         if let Some(call) = &decision.store {
-            self.metrics.stored("redis", call);
+            self.metrics.decided(call);
         }
         self.count_decision(tenant, route, &decision);
         let Decision { verdict, standings, mode, .. } = decision;
