@@ -180,10 +180,7 @@ impl Metrics {
             limit_settles: counter(r, "relay_limit_settles_total", &["result"])?,
             redis_ms: histogram(r, "relay_redis_ms", &["result"], STORE_MS)?,
             revision_info: gauge(r, "relay_config_revision_info", &["revision"])?,
-            config_age: register(
-                r,
-                IntGauge::new("relay_config_age_seconds", help("relay_config_age_seconds"))?,
-            )?,
+            config_age: register(r, IntGauge::new("relay_config_age_seconds", help("relay_config_age_seconds"))?)?,
             configured: Mutex::default(),
             reloads: counter(r, "relay_config_reloads_total", &["result"])?,
             tls_reloads: counter(r, "relay_tls_reloads_total", &["result"])?,

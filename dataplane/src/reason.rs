@@ -116,11 +116,9 @@ impl Reason {
             | Self::StreamsLimited
             | Self::BudgetSpent => StatusCode::TOO_MANY_REQUESTS,
             Self::RequestTooSlow | Self::ClientStalled => StatusCode::REQUEST_TIMEOUT,
-            Self::RouteNotReady
-            | Self::NoBackend
-            | Self::Draining
-            | Self::Overloaded
-            | Self::LimitsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::RouteNotReady | Self::NoBackend | Self::Draining | Self::Overloaded | Self::LimitsUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::UpstreamConnect
             | Self::UpstreamReset
             | Self::UpstreamProtocol

@@ -1,7 +1,7 @@
 //! What time it is here: for accounts in this process, and for the windows that Redis chooses from.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 /// How far the system's clock may be ahead before it is believed: it was set, or the machine slept.

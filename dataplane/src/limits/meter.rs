@@ -195,7 +195,8 @@ impl Draw {
     /// The stream is over and settled: what it did not use of its reservation is there again, what it drew is used.
     pub(super) fn settled(&self, used: Used) {
         let snapshot = self.snapshot();
-        for (((line, known), meter), drawn) in self.lines.iter().zip(&self.known).zip(&self.meters.list).zip(&snapshot) {
+        for (((line, known), meter), drawn) in self.lines.iter().zip(&self.known).zip(&self.meters.list).zip(&snapshot)
+        {
             meter.used.fetch_add(drawn.saturating_sub(known.load(Relaxed)), Relaxed);
             take(&meter.used, (line.cost + drawn).saturating_sub(line.truth(used)));
         }

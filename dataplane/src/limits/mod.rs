@@ -274,7 +274,7 @@ impl Inner {
     ) -> Decision {
         let mut tenant = state.lock();
         tenant.learn(asked, reply);
-        let reservation = || {
+        let mut reservation = || {
             if !asked.lines.iter().any(Line::is_held) {
                 return None;
             }
@@ -303,7 +303,11 @@ impl Inner {
     /// A request is over.
     fn settle(&self, open: Arc<Open>, used: Used) {
         if let Store::Memory(account) = &self.store {
-            account.apply(&open.tenant.id, self.clock.micros(), &Call::Settle { id: open.id, lines: &open.lines, used });
+            account.apply(
+                &open.tenant.id,
+                self.clock.micros(),
+                &Call::Settle { id: open.id, lines: &open.lines, used },
+            );
             self.counts.add(Settled::Shared, 1);
             if let Some(draw) = &open.draw {
                 draw.settled(used);

@@ -132,13 +132,8 @@ impl TenantInner {
     pub(super) fn learn(&mut self, asked: &Asked<'_>, reply: &Admitted) {
         let at = Instant::now();
         for ((plan, line), standing) in asked.plan.iter().zip(&asked.lines).zip(&reply.standings) {
-            let known = Known {
-                key: Arc::clone(&plan.key),
-                line: line.clone(),
-                level: standing.level,
-                now: reply.now,
-                at,
-            };
+            let known =
+                Known { key: Arc::clone(&plan.key), line: line.clone(), level: standing.level, now: reply.now, at };
             self.known.insert(Arc::clone(&line.field), known);
         }
         self.used_at = at;

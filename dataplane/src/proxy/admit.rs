@@ -90,7 +90,8 @@ impl Proxy {
                 let mut counted: [&str; 5] = [""; 5];
                 let kinds = tenant.plan.all(Some(&route.plan)).map(|line| kind(line.unit, line.is_budget()));
                 for kind in kinds {
-                    if let Some(free) = counted.iter_mut().take_while(|known| **known != kind).find(|known| known.is_empty())
+                    if let Some(free) =
+                        counted.iter_mut().take_while(|known| **known != kind).find(|known| known.is_empty())
                     {
                         *free = kind;
                         count(kind, "allowed");
@@ -153,9 +154,16 @@ fn spends(plan: &TenantPlan) -> Option<Box<str>> {
     let names: Vec<&str> = stopping.filter_map(|line| line.key.strip_prefix("budget/")).collect();
     match names.as_slice() {
         [] => None,
-        [name] => Some(format!("budget {name} of tenant {} is spent, which ends its running streams", plan.tenant).into()),
+        [name] => {
+            Some(format!("budget {name} of tenant {} is spent, which ends its running streams", plan.tenant).into())
+        }
         names => Some(
-            format!("one of the budgets {} of tenant {} is spent, which ends its running streams", names.join(", "), plan.tenant).into(),
+            format!(
+                "one of the budgets {} of tenant {} is spent, which ends its running streams",
+                names.join(", "),
+                plan.tenant
+            )
+            .into(),
         ),
     }
 }

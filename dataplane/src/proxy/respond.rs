@@ -54,7 +54,8 @@ pub(super) fn relayed(answered: Answered, mut exchange: Exchange, drain: &Cut, t
     exchange.goes_out();
     let content_type = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     exchange.kind = Kind::of(content_type);
-    exchange.cost.answered = if head.status.is_success() { exchange::Answered::Well } else { exchange::Answered::Badly };
+    exchange.cost.answered =
+        if head.status.is_success() { exchange::Answered::Well } else { exchange::Answered::Badly };
     if let Some(told) = characters::of_answer(format, &head.headers) {
         exchange.cost.characters = told;
     }

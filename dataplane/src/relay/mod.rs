@@ -20,9 +20,9 @@ mod relayed;
 mod splitter;
 mod stall;
 mod stream;
-mod usage_event;
 #[cfg(test)]
 mod tests;
+mod usage_event;
 
 pub use deadline::Deadline;
 pub use ending::{Stop, of_refusal};

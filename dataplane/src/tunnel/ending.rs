@@ -78,7 +78,10 @@ impl Over {
         let mut frames = Vec::new();
         // After the provider's own word a second error would only hide the first.
         if place == Place::Messages && !session.ends_in_failure {
-            frames = frame(Opcode::Text, &openai_realtime::failure_event(reason, message.unwrap_or(self.message()), request_id));
+            frames = frame(
+                Opcode::Text,
+                &openai_realtime::failure_event(reason, message.unwrap_or(self.message()), request_id),
+            );
         }
         frames.extend(close_frame(self.code(), reason.name()));
         frames

@@ -2,8 +2,8 @@
 
 use super::frames::{Frames, Side};
 use super::lookout::{Ended, Lookout};
-use crate::format::{Seen, Usage};
 use crate::format::openai_realtime::{self, Event};
+use crate::format::{Seen, Usage};
 
 /// Where bytes of the server end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

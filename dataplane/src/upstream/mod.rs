@@ -13,21 +13,21 @@ mod gate;
 mod http2;
 mod pool;
 mod room;
+mod sent;
 mod source;
 mod sync;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tls;
 mod upgrade;
-mod sent;
 mod upload;
 
 pub use body::{Answer, Received, RequestBodyError, discard};
 pub use connector::{Connector, ConnectorOptions, HostOverride};
 pub use destinations::{AddressClass, Cidr};
 pub use room::Room;
-pub use upgrade::Switched;
 pub use sent::Sent;
+pub use upgrade::Switched;
 pub use upload::{KEPT_MAX, RequestBody, Splice, Upload, Waits};
 
 use crate::reason::Reason;

@@ -58,7 +58,10 @@ async fn sent(reaches: bool) -> Option<Arc<Sent>> {
 #[test]
 fn what_the_provider_told_counts_and_what_it_did_not_is_weighed() {
     for (events, expected) in [
-        (&["message_start", "content_block_delta", "message_delta", "message_stop"][..], (Some(9), Some(7), false, false)),
+        (
+            &["message_start", "content_block_delta", "message_delta", "message_stop"][..],
+            (Some(9), Some(7), false, false),
+        ),
         (&["message_start", "content_block_delta", "message_delta"], (Some(9), Some(7), false, false)),
         (&["message_start", "content_block_delta", "content_block_delta"], (Some(9), Some(5), false, true)),
         (&["message_start"], (Some(9), Some(1), false, false)),

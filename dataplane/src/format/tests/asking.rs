@@ -17,10 +17,7 @@ fn a_stream_is_asked_where_its_client_did_not_and_all_else_stays() {
             " {\n \"model\": \"m\", \"stream\" : true }\n",
             " {\"stream_options\":{\"include_usage\":true},\n \"model\": \"m\", \"stream\" : true }\n",
         ),
-        (
-            r#"{"stream":true,"stream_options":{}}"#,
-            r#"{"stream":true,"stream_options":{"include_usage":true}}"#,
-        ),
+        (r#"{"stream":true,"stream_options":{}}"#, r#"{"stream":true,"stream_options":{"include_usage":true}}"#),
         (
             r#"{"stream_options": { "include_obfuscation" : false },"stream":true}"#,
             r#"{"stream_options": {"include_usage":true, "include_obfuscation" : false },"stream":true}"#,
@@ -33,10 +30,7 @@ fn a_stream_is_asked_where_its_client_did_not_and_all_else_stays() {
             r#"{"stream_options":{"a":1,"include_usage": null},"stream":true}"#,
             r#"{"stream_options":{"a":1,"include_usage": true},"stream":true}"#,
         ),
-        (
-            r#"{"stream":true,"stream_options":null}"#,
-            r#"{"stream":true,"stream_options":{"include_usage":true}}"#,
-        ),
+        (r#"{"stream":true,"stream_options":null}"#, r#"{"stream":true,"stream_options":{"include_usage":true}}"#),
         (
             r#"{"messages":[{"content":"\"stream_options\":{\"include_usage\":true}"}],"stream":true}"#,
             r#"{"stream_options":{"include_usage":true},"messages":[{"content":"\"stream_options\":{\"include_usage\":true}"}],"stream":true}"#,

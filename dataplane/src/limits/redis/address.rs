@@ -251,7 +251,9 @@ fn system_roots() -> Vec<u8> {
     for certificate in rustls_native_certs::load_native_certs().certs {
         if RootCertStore::empty().add(certificate.clone()).is_ok() {
             let text = base64::engine::general_purpose::STANDARD.encode(&certificate);
-            pem.extend_from_slice(format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n").as_bytes());
+            pem.extend_from_slice(
+                format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n").as_bytes(),
+            );
         }
     }
     pem

@@ -42,9 +42,7 @@ pub(super) async fn connect(target: &Target, scripts: &Scripts) -> RedisResult<C
         match target {
             Target::One(client) => greeted(client, scripts).await,
             Target::Sentinel(sentinel) => master(sentinel, scripts).await,
-            Target::Cluster(client) => {
-                scripts.greet(Connection::Cluster(client.get_async_connection().await?)).await
-            }
+            Target::Cluster(client) => scripts.greet(Connection::Cluster(client.get_async_connection().await?)).await,
         }
     };
     timeout(CONNECT, attempt).await.unwrap_or_else(|_| Err(timed_out()))

@@ -8,8 +8,8 @@ mod race;
 mod verdict;
 
 use super::peek::{Model, Peeked};
-use super::refusal::Refusal;
 use super::reading::{self, spoken};
+use super::refusal::Refusal;
 use super::respond::{self, Answered};
 use super::rewrite::PrefixRewrite;
 use super::{Proxy, too_large};

@@ -4,8 +4,8 @@ use crate::proxy::headers::{add_limits, add_request_id, add_retry, to_client, to
 use crate::table::{Chosen, Found, ModelNeed, Shown, Table};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use relay_snapshot::{
-    Backend, Count, Credential, KeyDigest, Limits, Match, ObjectId, PathRule, Policy, Provider, Route, SecretText, Snapshot,
-    Tenant, Timeouts,
+    Backend, Count, Credential, KeyDigest, Limits, Match, ObjectId, PathRule, Policy, Provider, Route, SecretText,
+    Snapshot, Tenant, Timeouts,
 };
 use std::time::{Duration, SystemTime};
 

@@ -94,7 +94,8 @@ fn stopped(
     }
     observer.end(half.as_bytes());
     let tail = Bytes::from_static(half.as_bytes());
-    Stopped { stop, framing, observer: &observer, at_boundary, tail, request_id: "id-1", message: stop.message() }.ending()
+    Stopped { stop, framing, observer: &observer, at_boundary, tail, request_id: "id-1", message: stop.message() }
+        .ending()
 }
 
 fn of(words: &Words, stop: Stop, units: &[&str]) -> Ending {
@@ -252,8 +253,15 @@ fn a_whole_error_in_place_of_a_stream_is_an_error() {
     observer.push(b"{\"error\":{\"message\":\"m\"}}", false);
     observer.end(b"");
     let (framing, tail) = (Framing::Bytes, Bytes::new());
-    let stopped =
-        Stopped { stop: Stop::End, framing, observer: &observer, at_boundary: false, tail, request_id: "id-1", message: "" };
+    let stopped = Stopped {
+        stop: Stop::End,
+        framing,
+        observer: &observer,
+        at_boundary: false,
+        tail,
+        request_id: "id-1",
+        message: "",
+    };
     let (end, reason) = (StreamEnd::UpstreamError, Some(Reason::UpstreamError));
     assert_eq!(stopped.ending(), Ending { end, reason, last: Last::Clean(Bytes::new()) });
 }

@@ -133,7 +133,8 @@ fn the_client_is_told_where_there_is_a_place() {
     assert_eq!((&event["type"], &event["event_id"]), (&"error".into(), &"id".into()));
     assert_eq!(event["error"]["code"], "upstream_reset");
     assert_eq!(payload_of(end, Opcode::Close), b"\x03\xf3upstream_reset");
-    let close = |over: Over, session: &Session| payload_of(&over.farewell(session, Place::Frames, "id", None), Opcode::Close);
+    let close =
+        |over: Over, session: &Session| payload_of(&over.farewell(session, Place::Frames, "id", None), Opcode::Close);
     assert_eq!(close(Over::Drained, &session), b"\x03\xf4draining");
     assert_eq!(close(Over::Suspended, &session), b"\x03\xf0tenant_suspended");
     assert_eq!(close(Over::Limit, &session), b"\x03\xf0budget_spent");
