@@ -67,9 +67,10 @@ spec:
   apiKeys:
     - name: load
       secretRef: {{name: keys, key: tenant}}
-  limits:
-    requests: {{unlimited: true}}
-"""
+  limits: {limits}
+{budgets}"""
+
+UNLIMITED = "{requests: {unlimited: true}}"
 
 
 class NotStarted(Exception):
@@ -95,15 +96,16 @@ class Proxy:
 class Bench:
     """A mock upstream with all proxies before it. A context: what was started is ended with it."""
 
-    def __init__(self, bin_dir, folder):
-        self.bin, self.folder = bin_dir, folder
+    def __init__(self, bin_dir, folder, parts=("nginx", "bare", "relay")):
+        self.bin, self.folder, self.parts = bin_dir, folder, parts
         self.running = []
 
     def __enter__(self):
         self.folder.mkdir()
         try:
             self.upstream = self._printed_address("upstream", LOAD_CORE, [self.bin / "relay-bench", "upstream"])[0]
-            self.proxies = {proxy.name: proxy for proxy in (self._nginx(), self._bare(), self._relay())}
+            starts = {"nginx": self._nginx, "bare": self._bare, "relay": self.relay}
+            self.proxies = {name: starts[name]() for name in self.parts}
         except BaseException:
             self.__exit__()
             raise
@@ -129,7 +131,7 @@ class Bench:
         """What a part wrote to its standard error."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
-    def _start(self, name, core, command, **options):
+    def start(self, name, core, command, **options):
         with open(self.folder / f"{name}.log", "wb") as log:
             command = ["taskset", "-c", str(core), *map(str, command)]
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log, **options)
@@ -137,13 +139,13 @@ class Bench:
         return process
 
     def _printed_address(self, name, core, command):
-        process = self._start(name, core, command, stdout=subprocess.PIPE, text=True)
+        process = self.start(name, core, command, stdout=subprocess.PIPE, text=True)
         address = process.stdout.readline().strip()
         if not address:
             raise NotStarted(f"{name} did not start:\n{self.log(name)}")
         return address, process.pid
 
-    def _await(self, name, process, is_up):
+    def wait_for(self, name, process, is_up):
         deadline = time.monotonic() + PATIENCE
         while not is_up():
             if process.poll() is not None or time.monotonic() > deadline:
@@ -155,25 +157,26 @@ class Bench:
         conf = self.folder / "nginx.conf"
         user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""
         conf.write_text(NGINX.format(user=user, dir=self.folder, upstream=self.upstream, port=port))
-        process = self._start("nginx", PROXY_CORE, ["nginx", "-e", "stderr", "-p", self.folder, "-c", conf], stdout=subprocess.DEVNULL)
+        process = self.start("nginx", PROXY_CORE, ["nginx", "-e", "stderr", "-p", self.folder, "-c", conf], stdout=subprocess.DEVNULL)
         # The master listens before it has its worker, which is the process that relays.
-        self._await("nginx", process, lambda: answers(port) and children(process.pid))
+        self.wait_for("nginx", process, lambda: answers(port) and children(process.pid))
         return Proxy("nginx", port, children(process.pid)[0])
 
     def _bare(self):
         address, pid = self._printed_address("bare", PROXY_CORE, [self.bin / "relay-bench", "bare", "--upstream", self.upstream])
         return Proxy("bare", address.split(":")[1], pid)
 
-    def _relay(self):
+    def relay(self, name="relay", limits=UNLIMITED, budgets="", options=()):
+        """Starts a relay whose tenant has these limits (YAML)."""
         port, admin = free_port(), free_port()
-        manifests = self.folder / "manifests"
+        manifests = self.folder / f"{name}-manifests"
         manifests.mkdir()
-        (manifests / "bench.yaml").write_text(MANIFESTS.format(key=KEY, upstream=self.upstream))
+        (manifests / "bench.yaml").write_text(MANIFESTS.format(key=KEY, upstream=self.upstream, limits=limits, budgets=budgets))
         addresses = ["--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}"]
-        command = [self.bin / "relay-dataplane", "--manifests", manifests, *addresses, "--allow-cidr", "127.0.0.1"]
-        process = self._start("relay", PROXY_CORE, [*command, "--log-level", "warn", "--lame-duck", "0s", "--drain-timeout", "1s"], stdout=subprocess.DEVNULL)
-        self._await("relay", process, lambda: answers(admin, "/readyz"))
-        return Proxy("relay", port, process.pid)
+        command = [self.bin / "relay-dataplane", "--manifests", manifests, *addresses, "--allow-cidr", "127.0.0.1", *options]
+        process = self.start(name, PROXY_CORE, [*command, "--log-level", "warn", "--lame-duck", "0s", "--drain-timeout", "1s"], stdout=subprocess.DEVNULL)
+        self.wait_for(name, process, lambda: answers(admin, "/readyz"))
+        return Proxy(name, port, process.pid)
 
 
 def children(pid):

@@ -3,6 +3,7 @@
 import json
 from statistics import median
 
+import limits
 import measure
 
 DISTURBED = 0.15
@@ -80,6 +81,7 @@ def print_table(summary):
 
 def print_all(results, seed):
     """Prints everything. True: no errors, nothing lost."""
+    limited = results.pop("limits", None)
     idle = results.get("idle")
     summary = {name: of_scenario(rows) for name, rows in results.items() if name != "idle"}
     if summary:
@@ -87,9 +89,13 @@ def print_all(results, seed):
     if idle:
         print("resident memory of an idle stream: " + ", ".join(f"{name} {row['bytes'] / 1024:.1f} KiB" for name, row in idle.items()))
     wrong = list(problems(results))
-    for line in wrong:
-        print(f"WRONG {line}")
     line = {"scenarios": summary, "seed": seed, "problems": wrong}
+    if limited:
+        line["limits"] = limits.summary(limited)
+        limits.print_table(line["limits"])
+        wrong += limits.problems(limited)
+    for problem in wrong:
+        print(f"WRONG {problem}")
     if idle:
         line["rss_per_idle_stream"] = {name: round(row["bytes"]) for name, row in idle.items()}
     print(json.dumps(line, separators=(",", ":")))

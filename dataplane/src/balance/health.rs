@@ -18,8 +18,8 @@ const JITTER: f64 = 0.2;
 pub enum Sign {
     /// It answered; also with 429 or another 4xx, which speak of the request or of the account.
     Well,
-    /// No connection, a connection that broke before the first byte, no first byte in time, 502, 503, 504 or 529, or an error of the provider's
-    /// own in place of a stream.
+    /// No connection, a connection that broke before the first byte, no first byte in time though it had half of that time or more, 502, 503, 504 or
+    /// 529, or an error of the provider's own in place of a stream.
     Ill,
 }
 

@@ -79,7 +79,7 @@ async fn http1(shared: &Shared, link: &Link, request: Request<Incoming>) -> Resp
     let mut place = Some(shared.under_way.enter(None));
     let mut response = match place.as_ref().filter(|place| place.is_over(shared)) {
         Some(_) => overloaded(shared, request),
-        None => Arc::clone(&shared.proxy).serve(request).await,
+        None => Arc::clone(&shared.proxy).serve(request, shared.options.write_stall).await,
     };
     let status = response.status();
     if asks {
@@ -100,7 +100,7 @@ async fn http2(shared: &Shared, place: Place, request: Request<Incoming>) -> Res
     let response = if place.is_over(shared) {
         overloaded(shared, request)
     } else {
-        Arc::clone(&shared.proxy).serve(request).await
+        Arc::clone(&shared.proxy).serve(request, shared.options.write_stall).await
     };
     Counted::wrap(response, Some(place))
 }
@@ -161,7 +161,8 @@ impl Drop for Place {
     }
 }
 
-/// An answer's body; its request is under way until the body is dropped.
+/// An answer's body; its request is under way until the body is dropped. One that the relay made whole holds nothing any more, whenever its client
+/// takes it.
 pub(super) struct Counted {
     body: AnswerBody,
     _place: Option<Place>,
@@ -169,7 +170,10 @@ pub(super) struct Counted {
 
 impl Counted {
     fn wrap(response: Response<AnswerBody>, place: Option<Place>) -> Response<Self> {
-        response.map(|body| Self { body, _place: place })
+        response.map(|body| {
+            let place = place.filter(|_| !matches!(body, AnswerBody::Whole(_)));
+            Self { body, _place: place }
+        })
     }
 }
 

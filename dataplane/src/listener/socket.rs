@@ -3,9 +3,11 @@
 #[cfg(test)]
 mod tests;
 
+use crate::relay::Turn;
 use bytes::{Buf, Bytes};
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -23,7 +25,13 @@ pub(super) struct Socket<T, G> {
 impl<T, G> Socket<T, G> {
     /// A write that makes no progress for as long as `stall` fails.
     pub(super) fn new(stream: T, stall: Duration, guard: G) -> Self {
-        Self { stream, early: Bytes::new(), stall: Stall { limit: stall, sleep: None, is_armed: false }, _guard: guard }
+        let stall = Stall { limit: stall, sleep: None, is_armed: false, turn: Arc::default() };
+        Self { stream, early: Bytes::new(), stall, _guard: guard }
+    }
+
+    /// What is told when a write fails for that.
+    pub(super) fn turn(&self) -> Arc<Turn> {
+        Arc::clone(&self.stall.turn)
     }
 
     /// Puts bytes back that were read from it.
@@ -38,6 +46,7 @@ struct Stall {
     /// Kept for the next time: a slow client needs it often.
     sleep: Option<Pin<Box<Sleep>>>,
     is_armed: bool,
+    turn: Arc<Turn>,
 }
 
 impl Stall {
@@ -53,6 +62,7 @@ impl Stall {
             sleep.as_mut().reset(Instant::now() + limit);
         }
         ready!(sleep.as_mut().poll(cx));
+        self.turn.stall();
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
     }
 }

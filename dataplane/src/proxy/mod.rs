@@ -33,7 +33,7 @@ use refusal::Refusal;
 pub use refusal::Turned;
 use rewrite::PrefixRewrite;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use switch::Outcome;
 
 /// Everything that requests share.
@@ -52,28 +52,32 @@ pub struct Proxy {
 
 impl Proxy {
     /// Serves one request. Dropped before its answer or during its body: the client went away, and so does the upstream's connection.
-    pub async fn serve(self: Arc<Self>, request: Request<Incoming>) -> Response<AnswerBody> {
+    /// `write_stall`: how long the client may take none of the bytes that wait for it.
+    pub async fn serve(self: Arc<Self>, request: Request<Incoming>, write_stall: Duration) -> Response<AnswerBody> {
         let table = self.serving.table();
         let request_id = request_id::of(request.headers());
         let path = request.uri().path().to_owned();
         let mut exchange =
             Exchange::begin(Arc::clone(&self.metrics), request_id, request.method().clone(), path.clone());
         let mut admission = None;
+        let mut family = Family::of_path(&path);
         let (head, body) = request.into_parts();
         let asks_for_websocket = tunnel::is_asked_for(&head);
         let mut body = Peeked::new(&head, body);
         let outcome = tokio::select! {
             biased;
-            outcome = self.answer(&table, head, &mut body, &mut exchange, &mut admission) => outcome,
+            outcome = self.answer(&table, head, &mut body, &mut exchange, &mut admission, &mut family) => outcome,
             () = self.drain.cut.cancelled() => {
-                Err(Refusal::new(Reason::Draining, Family::of_path(&path), "the relay is shutting down; please retry".to_owned()))
+                Err(Refusal::new(Reason::Draining, family, "the relay is shutting down; please retry".to_owned()))
             }
         };
         let mut response = match outcome {
             Ok((Outcome::Answered(answered), tenant)) => {
                 respond::relayed(*answered, exchange, Cuts::new(&self.drain.cut, &tenant))
             }
-            Ok((Outcome::Switched(switching), tenant)) => switching.into_response(exchange, &self.drain, tenant),
+            Ok((Outcome::Switched(switching), tenant)) => {
+                switching.into_response(exchange, &self.drain, tenant, write_stall)
+            }
             Err(refusal) => {
                 body.discard();
                 refusal.into_response(exchange)
@@ -94,8 +98,9 @@ impl Proxy {
         body: &mut Peeked,
         exchange: &mut Exchange,
         admission: &mut Option<Decision>,
+        known_family: &mut Family,
     ) -> Result<(Outcome, Cut), Refusal> {
-        let family = Family::of_path(head.uri.path());
+        let family = *known_family;
         let refuse = |reason, message: String| Refusal::new(reason, family, message);
         if has_dot_segments(head.uri.path()) {
             return Err(refuse(Reason::BadRequest, "the path must not contain . or .. segments".to_owned()));
@@ -110,6 +115,7 @@ impl Proxy {
         let Chosen { route, matched } = find_route(tenant, &head, body, family, exchange).await?;
         let prefix = route.policy.rewrite_prefix.as_deref().map(|with| PrefixRewrite { matched, with });
         let family = family_of(route, prefix, head.uri.path());
+        *known_family = family;
         let refuse = |reason, message: String| Refusal::new(reason, family, message);
         if peek::declared_length(&head.headers).is_some_and(|length| length > route.body_max) {
             return Err(refuse(Reason::BodyTooLarge, too_large(&route.label, route.body_max)));

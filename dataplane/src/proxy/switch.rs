@@ -13,6 +13,7 @@ use crate::table::{BackendEntry, RouteEntry};
 use crate::tunnel::{self, Handshake, Tunnel};
 use http::{Response, Version, request, response};
 use hyper::upgrade::OnUpgrade;
+use std::time::Duration;
 
 /// What comes of a request.
 pub(super) enum Outcome {
@@ -35,9 +36,15 @@ pub(super) struct Switching {
 }
 
 impl Switching {
-    /// The tunnel runs as soon as the 101 is written. `tenant` ends it with its tenant.
-    pub(super) fn into_response(self, exchange: Exchange, drain: &Drain, tenant: Cut) -> Response<AnswerBody> {
-        self.tunnel.start(exchange, drain, tenant);
+    /// The tunnel runs as soon as the 101 is written. `tenant` ends it with its tenant, `write_stall` with a client that does not read.
+    pub(super) fn into_response(
+        self,
+        exchange: Exchange,
+        drain: &Drain,
+        tenant: Cut,
+        write_stall: Duration,
+    ) -> Response<AnswerBody> {
+        self.tunnel.start(exchange, drain, tenant, write_stall);
         Response::from_parts(self.head, AnswerBody::Whole(None))
     }
 }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The upstream is polled when the client has room, and not else: that is the whole backpressure. A client that stops reading is ended by its
-//! socket (HTTP/1.1) or by [`StreamTasks`] (HTTP/2).
+//! socket (HTTP/1.1) or by [`StreamTasks`] (HTTP/2); what ends the stream itself meanwhile, by its [`Turn`].
 
 mod deadline;
 mod ending;
@@ -13,6 +13,7 @@ mod events;
 mod guard;
 mod held;
 mod keep_alive;
+mod leash;
 mod lines;
 mod read_on;
 mod relayed;
@@ -30,7 +31,7 @@ pub use lines::LineSplitter;
 pub use read_on::{MAX_READ_ON, MAX_READING_ON};
 pub use relayed::Relayed;
 pub use splitter::Splitter;
-pub use stall::{StreamTasks, WRITE_STALL};
+pub use stall::{StreamTasks, Turn, WRITE_STALL};
 pub use stream::Manner;
 
 use bytes::Bytes;

@@ -18,7 +18,7 @@ pub struct Relayed<B: Source = Answer> {
 }
 
 impl<B: Source> Relayed<B> {
-    /// Relays `source`. On HTTP/2, in the task of the stream.
+    /// Relays `source`. In the task of the HTTP/2 stream, or of the HTTP/1.1 connection: see [`Turn`](super::Turn).
     pub fn new(source: Guarded<B>, manner: Manner, exchange: Exchange) -> Self {
         Self { stream: Some(Box::new(Stream::new(source, manner, exchange))) }
     }

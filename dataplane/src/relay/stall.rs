@@ -1,14 +1,16 @@
-//! Ends HTTP/2 streams whose client does not read.
+//! Knows whose move it is in a stream, and ends HTTP/2 streams whose client does not read.
 //!
 //! Flow control stalls one stream and leaves the connection well: hyper waits for room in the client's window, does not poll the body meanwhile, and
 //! would hold the upstream for ever. The task of a stream is the one place that sees that its body waits, and dropping it resets the stream and
-//! cancels the upstream. On HTTP/1.1 a stream is its connection, whose socket has a bound of its own.
+//! cancels the upstream. On HTTP/1.1 a stream is its connection, whose socket has a bound of its own, and says so here when that is over.
 
 use super::deadline::Alarm;
-use std::future::Future;
+use super::ending::Stop;
+use super::leash::Leash;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::task::futures::TaskLocalFuture;
@@ -29,20 +31,73 @@ tokio::task_local! {
     static TURN: Arc<Turn>;
 }
 
-/// Whose move it is in one stream: the client's while a piece waits for it.
+/// Whose move it is in one stream: the client's while a piece waits for it. On HTTP/1.1 it is of a connection, whose streams follow each other.
 #[derive(Debug, Default)]
-pub(super) struct Turn {
+pub struct Turn {
     /// The number of moves. Odd: the client's.
     moves: AtomicU32,
     /// How many bytes were given out.
     given: AtomicU64,
     stalled: AtomicBool,
+    is_http2: bool,
+    /// Of the stream that is under way.
+    leash: Mutex<Option<Leash>>,
 }
 
 impl Turn {
-    /// That of the HTTP/2 stream whose task this is.
+    /// That of the HTTP/2 stream or of the HTTP/1.1 connection whose task this is.
     pub(super) fn of_task() -> Option<Arc<Self>> {
         TURN.try_with(Arc::clone).ok()
+    }
+
+    /// Runs a connection of HTTP/1.1, whose streams take this turn. Cancel-safe if `connection` is.
+    pub fn over_http1<F: Future>(self: Arc<Self>, connection: F) -> TaskLocalFuture<Arc<Self>, F> {
+        TURN.scope(self, connection)
+    }
+
+    /// Whether it is that of one HTTP/2 stream.
+    pub(super) const fn is_http2(&self) -> bool {
+        self.is_http2
+    }
+
+    /// The client took nothing for too long: its stream ends for that.
+    pub fn stall(&self) {
+        self.stalled.store(true, Ordering::Relaxed);
+    }
+
+    fn leash(&self) -> MutexGuard<'_, Option<Leash>> {
+        // No invariant spans the lock: a panic inside leaves a whole leash.
+        self.leash.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A stream begins, and must end by this.
+    pub(super) fn begin(&self, leash: Leash) {
+        *self.leash() = Some(leash);
+    }
+
+    /// The end of that stream is decided.
+    pub(super) fn end(&self) {
+        *self.leash() = None;
+    }
+
+    /// What broke that stream off though its client had not read on.
+    pub(super) fn broken_by(&self) -> Option<Stop> {
+        self.leash().as_ref().and_then(Leash::broken_by)
+    }
+
+    /// Ready when the stream under way must be dropped: it should have ended, and its client does not read. To be called by the task of the stream
+    /// behind the stream itself, whenever the task is woken.
+    fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.moves.load(Ordering::Relaxed) & 1 == 0 {
+            return Poll::Pending;
+        }
+        self.leash().as_mut().map_or(Poll::Pending, |leash| leash.poll(cx))
+    }
+
+    /// Waits until the stream under way on this connection must be dropped, and the connection with it: it should have ended (drain, suspension,
+    /// total time), and its client does not read. To be polled by the task of the connection, behind the connection. Cancel-safe.
+    pub async fn broken(&self) {
+        poll_fn(|cx| self.poll_broken(cx)).await;
     }
 
     /// A piece of so many bytes was given out.
@@ -61,8 +116,8 @@ impl Turn {
         }
     }
 
-    /// Whether the stream ended because its client did not read.
-    pub(super) fn has_stalled(&self) -> bool {
+    /// Whether the stream ends because its client did not read.
+    pub fn has_stalled(&self) -> bool {
         self.stalled.load(Ordering::Relaxed)
     }
 }
@@ -91,7 +146,7 @@ where
     F: Future + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let turn = Arc::new(Turn::default());
+        let turn = Arc::new(Turn { is_http2: true, ..Turn::default() });
         // Boxed: a task that holds it would hold room for two, one of them moved from.
         let stream = Box::pin(TURN.scope(Arc::clone(&turn), stream));
         let (write_stall, until) = (self.write_stall, Instant::now());
@@ -123,6 +178,9 @@ impl<F: Future> Future for Supervised<F> {
         if moves & 1 == 0 {
             return Poll::Pending;
         }
+        if this.turn.poll_broken(cx).is_ready() {
+            return Poll::Ready(());
+        }
         if moves != this.seen {
             this.seen = moves;
             let given = this.turn.given.load(Ordering::Relaxed);
@@ -134,7 +192,7 @@ impl<F: Future> Future for Supervised<F> {
         if !this.alarm.rings(this.until, cx) {
             return Poll::Pending;
         }
-        this.turn.stalled.store(true, Ordering::Relaxed);
+        this.turn.stall();
         Poll::Ready(())
     }
 }

@@ -5,7 +5,7 @@ use super::ending::{Ending, Last, Stop, Stopped};
 use super::guard::{Guarded, Source};
 use super::keep_alive::{COMMENT, KeepAlive};
 use super::splitter::Splitter;
-use super::stall::{MAX_PIECE, Turn, WRITE_STALL};
+use super::stall::{MAX_PIECE, Turn};
 use crate::exchange::Exchange;
 use crate::format::{Format, Framing, Observer, Usage};
 use crate::reason::{Reason, StreamEnd};
@@ -39,13 +39,11 @@ pub(super) struct Stream<B> {
     observer: Observer,
     pub(super) exchange: Exchange,
     keep_alive: Option<KeepAlive>,
-    /// On HTTP/2.
+    /// `None`: nobody sees whether the client reads.
     turn: Option<Arc<Turn>>,
     /// What HTTP/2 is still to be given of the last piece.
     left: Bytes,
     phase: Phase,
-    /// The last poll gave a piece: since then the client has had no room for another.
-    offered: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +58,10 @@ enum Phase {
 
 impl<B: Source> Stream<B> {
     pub(super) fn new(source: Guarded<B>, manner: Manner, exchange: Exchange) -> Self {
+        let turn = Turn::of_task();
+        if let Some(turn) = &turn {
+            turn.begin(source.leash());
+        }
         let takes_comments = manner.framing == Framing::Events && manner.format.takes_comments();
         Self {
             source,
@@ -68,10 +70,9 @@ impl<B: Source> Stream<B> {
             observer: if manner.is_json { Observer::of_json(manner.format) } else { Observer::new(manner.format) },
             exchange,
             keep_alive: manner.keep_alive.filter(|_| takes_comments).map(KeepAlive::new),
-            turn: Turn::of_task(),
+            turn,
             left: Bytes::new(),
             phase: Phase::Running,
-            offered: false,
         }
     }
 
@@ -82,7 +83,6 @@ impl<B: Source> Stream<B> {
             Poll::Ready(Some(Ok(piece))) => Some(piece.len()),
             _ => None,
         };
-        self.offered = given.is_some();
         if let Some(turn) = &self.turn {
             given.map_or_else(|| turn.wait(), |bytes| turn.offer(bytes));
         }
@@ -123,7 +123,7 @@ impl<B: Source> Stream<B> {
 
     /// Gives what is left, to HTTP/2 in pieces.
     fn give(&mut self) -> Poll<Option<Result<Bytes, Aborted>>> {
-        let whole = self.turn.is_none() || self.left.len() <= MAX_PIECE;
+        let whole = self.left.len() <= MAX_PIECE || !self.turn.as_ref().is_some_and(|turn| turn.is_http2());
         let piece = if whole { std::mem::take(&mut self.left) } else { self.left.split_to(MAX_PIECE) };
         Poll::Ready(Some(Ok(piece)))
     }
@@ -165,6 +165,17 @@ impl<B: Source> Stream<B> {
 
     /// Decides the end, once: the upstream's body stopped.
     fn settle(&mut self, stop: Stop) -> Last {
+        let Ending { end, reason, last } = self.ending(stop);
+        if let Last::Clean(bytes) = &last
+            && !bytes.is_empty()
+        {
+            self.exchange.saw(bytes.len());
+        }
+        self.finish(end, reason);
+        last
+    }
+
+    fn ending(&mut self, stop: Stop) -> Ending {
         let tail = self.take_tail();
         let stopped = Stopped {
             stop,
@@ -174,14 +185,7 @@ impl<B: Source> Stream<B> {
             tail,
             request_id: &self.exchange.request_id,
         };
-        let Ending { end, reason, last } = stopped.ending();
-        if let Last::Clean(bytes) = &last
-            && !bytes.is_empty()
-        {
-            self.exchange.saw(bytes.len());
-        }
-        self.finish(end, reason);
-        last
+        stopped.ending()
     }
 
     /// What is held of an unfinished unit. It was the last that is seen of the stream.
@@ -200,6 +204,9 @@ impl<B: Source> Stream<B> {
         self.exchange.usage = Usage { characters, ..self.observer.seen().usage };
         self.exchange.reason = self.exchange.reason.or(reason);
         self.exchange.end(end);
+        if let Some(turn) = &self.turn {
+            turn.end();
+        }
     }
 
     /// The client takes no more. True: the end is still open, since the client went away before it.
@@ -207,9 +214,19 @@ impl<B: Source> Stream<B> {
         if self.phase != Phase::Running {
             return false;
         }
-        if self.has_stalled() {
-            self.exchange.reason = self.exchange.reason.or(Some(Reason::ClientStalled));
-            return true;
+        if let Some(turn) = self.turn.take() {
+            let broken_by = turn.broken_by();
+            turn.end();
+            if let Some(stop) = broken_by {
+                // Nobody is told.
+                let Ending { end, reason, .. } = self.ending(stop);
+                self.finish(end, reason);
+                return false;
+            }
+            if turn.has_stalled() {
+                self.exchange.reason = self.exchange.reason.or(Some(Reason::ClientStalled));
+                return true;
+            }
         }
         let seen = self.observer.seen();
         let (terminal, error) = (seen.terminal, seen.error);
@@ -226,14 +243,6 @@ impl<B: Source> Stream<B> {
             return true;
         }
         false
-    }
-
-    /// Whether it is the client that did not go on, for longer than it may.
-    fn has_stalled(&self) -> bool {
-        match &self.turn {
-            Some(turn) => turn.has_stalled(),
-            None => self.offered && self.source.last().elapsed() >= WRITE_STALL,
-        }
     }
 
     /// How long it is to be read on without its client.

@@ -48,16 +48,17 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// Runs the session as a task of its own, which the drain waits for and cuts; so does the suspension of its tenant.
-    pub fn start(self, mut exchange: Exchange, drain: &Drain, tenant: Cut) {
+    /// Runs the session as a task of its own, which the drain waits for and cuts; so does the suspension of its tenant. A client that takes nothing for
+    /// `write_stall` is gone.
+    pub fn start(self, mut exchange: Exchange, drain: &Drain, tenant: Cut, write_stall: Duration) {
         exchange.code = Some(StatusCode::SWITCHING_PROTOCOLS.as_u16());
         exchange.kind = Kind::WebSocket;
         exchange.goes_out();
         let cut = drain.cut.clone();
-        drain.tunnels.spawn(self.run(exchange, cut, tenant));
+        drain.tunnels.spawn(self.run(exchange, cut, tenant, write_stall));
     }
 
-    async fn run(self, mut exchange: Exchange, cut: Cut, tenant: Cut) {
+    async fn run(self, mut exchange: Exchange, cut: Cut, tenant: Cut, write_stall: Duration) {
         let handed_over = tokio::select! {
             client = tokio::time::timeout(HAND_OVER, self.client) => client,
             () = cut.cancelled() => {
@@ -67,7 +68,7 @@ impl Tunnel {
         };
         // Without it, the client left before it had its 101.
         let Ok(Ok(client)) = handed_over else { return };
-        let bounds = Bounds { idle: self.idle, deadline: self.deadline.at() };
+        let bounds = Bounds { idle: self.idle, deadline: self.deadline.at(), write_stall };
         let mut pump = Pump::new(TokioIo::new(client), self.upstream, bounds);
         let stop = async {
             tokio::select! {

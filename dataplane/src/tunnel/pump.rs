@@ -2,7 +2,6 @@
 
 use super::ending::Over;
 use super::session::{Place, Session};
-use crate::relay::WRITE_STALL;
 use bytes::{Buf, BytesMut};
 use std::future::Future;
 use std::io;
@@ -21,12 +20,14 @@ pub(super) const CLOSING: Duration = Duration::from_secs(10);
 const FAR: Duration = Duration::from_hours(24 * 30);
 
 /// What bounds a session.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     /// The longest silence of both sides.
     pub(super) idle: Option<Duration>,
     /// When it must be over.
     pub(super) deadline: Option<Instant>,
+    /// How long the client may take none of the bytes that wait for it.
+    pub(super) write_stall: Duration,
 }
 
 /// One direction.
@@ -95,6 +96,14 @@ impl Lane {
 /// Writes some of `output`, or flushes where there is none. Cancel-safe.
 async fn put(to: &mut (impl AsyncWrite + Unpin), output: &[u8]) -> io::Result<usize> {
     if output.is_empty() { to.flush().await.map(|()| 0) } else { to.write(output).await }
+}
+
+/// What a client did that takes nothing any more. Its socket has the same bound as the session, and whichever comes first tells the same.
+fn left(put: &io::Result<usize>) -> Over {
+    match put {
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => Over::ClientStalled,
+        _ => Over::ClientGone,
+    }
 }
 
 /// A session between two connections.
@@ -173,7 +182,7 @@ where
                     self.last = Instant::now();
                     self.taken = self.last;
                     if !self.down.was_put(&done) {
-                        return Over::ClientGone;
+                        return left(&done);
                     }
                 },
                 // What an upstream that takes nothing any more still says is worth reading.
@@ -230,7 +239,7 @@ where
     }
 
     fn stalled_at(&self) -> Option<Instant> {
-        (!self.down.is_through()).then(|| self.taken + WRITE_STALL)
+        (!self.down.is_through()).then(|| self.taken + self.bounds.write_stall)
     }
 
     fn next_deadline(&self) -> Instant {

@@ -49,9 +49,9 @@ pub struct Figures {
     pub lost: u64,
     /// Length of the window.
     pub seconds: f64,
-    /// Half of the events took no longer from the upstream to here; 0 where nothing is paced.
+    /// Half took no longer: of a paced plan the events from the upstream to here, of a plain one the requests to the end of their answers; 0 of others.
     pub p50_us: u64,
-    /// 99 of 100 events took no longer.
+    /// 99 of 100 took no longer.
     pub p99_us: u64,
 }
 
@@ -116,6 +116,13 @@ struct Tally {
     latencies: Mutex<Vec<u64>>,
 }
 
+impl Tally {
+    /// Nanoseconds of an event or a request.
+    fn took(&self, ns: u64) {
+        self.latencies.lock().unwrap_or_else(PoisonError::into_inner).push(ns);
+    }
+}
+
 /// Runs one load.
 pub async fn run(options: Options, marks: &mut impl Marks) -> Result<Figures, LoadError> {
     let tally = Arc::new(Tally::default());
@@ -140,6 +147,7 @@ impl Run {
     /// All clients send their requests one after the other; at the window's ends none is under way.
     async fn counted(self, clients: Vec<Client>, marks: &mut impl Marks) -> Result<Figures, LoadError> {
         let clients = self.stage(clients, self.options.plan, self.options.warmup).await?;
+        self.latencies().clear();
         marks.mark("begin").await.map_err(LoadError::Marks)?;
         let before = self.snapshot();
         self.stage(clients, self.options.plan, self.options.requests).await?;
@@ -277,6 +285,7 @@ impl Client {
             self.key,
             REQUEST.len()
         );
+        let begun = Instant::now();
         self.stream.write_all(request.as_bytes()).await?;
         let is_paced = matches!(plan, Plan::Stream { gap, .. } if !gap.is_zero());
         let is_enough = |reader: &Reader| match plan {
@@ -292,11 +301,13 @@ impl Client {
             let now = content::now_ns();
             reader.push(&self.buffer[..read], |sent| {
                 if is_paced {
-                    let mut latencies = tally.latencies.lock().unwrap_or_else(PoisonError::into_inner);
-                    latencies.push(now.saturating_sub(sent));
+                    tally.took(now.saturating_sub(sent));
                 }
             })?;
             tally.events.fetch_add(u64::from(reader.seen().0 - before), Relaxed);
+        }
+        if plan == Plan::Json {
+            tally.took(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
         }
         if plan == Plan::Silent || reader.is_whole() { Ok(()) } else { Err(Broken::Closed) }
     }

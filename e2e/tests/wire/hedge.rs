@@ -5,6 +5,7 @@ use relay_snapshot::{Backend, Hedge, ModelRewrite, Provider, Route};
 
 use crate::config::{self, backend, route};
 use crate::house::{CHAT, House, chat, named, wait_for};
+use crate::stub::Tap;
 
 /// The first backend is preferred and behaves as `first`, the second as `second`.
 fn hedged(
@@ -75,6 +76,21 @@ async fn where_both_fail_the_last_answer_passes() {
     let (slow, broken) = (named("slow").await, named("broken").await);
     let house = house(hedged((&slow, "fake-slow-first-300ms-503"), (&broken, "fake-429"), 5)).await;
     assert_eq!(house.chat("m").await.status, 503);
+}
+
+#[tokio::test]
+async fn an_answer_tells_more_than_that_the_other_backend_broke() {
+    let (slow, limited) = (named("slow").await, named("limited").await);
+    let wire = Tap::to(slow.addr()).await;
+    let mut route = hedged((&slow, "fake-slow-first-1h"), (&limited, "fake-429-after-30s"), 5);
+    route.backends[0].url = format!("http://{}", wire.addr);
+    let house = house(route).await;
+    let client = house.open(CHAT, &chat("m")).await;
+    wait_for(&limited, |requests| requests.first().is_some_and(|one| one.outcome.ended.is_some())).await;
+    wire.cut().await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.header("retry-after")), (429, Some("30")));
+    assert_eq!(answer.header("x-fake-identity"), Some("limited"));
 }
 
 #[tokio::test]

@@ -12,8 +12,11 @@ async fn a_write_that_makes_no_progress_fails_in_time() {
     let (near, _far) = duplex(4);
     let mut socket = Socket::new(near, STALL, ());
     let begun = Instant::now();
+    let turn = socket.turn();
+    assert!(!turn.has_stalled());
     let error = socket.write_all(b"more than fits").await.unwrap_err();
     assert_eq!((error.kind(), begun.elapsed().as_secs()), (ErrorKind::TimedOut, 60));
+    assert!(turn.has_stalled());
 }
 
 #[tokio::test(start_paused = true)]

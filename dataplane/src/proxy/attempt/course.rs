@@ -1,5 +1,8 @@
 //! Which backends a request was sent to so far.
 
+#[cfg(test)]
+mod tests;
+
 use crate::balance::{Pick, Sign, Ticket, retry_after};
 use crate::exchange::Exchange;
 use crate::table::RouteEntry;
@@ -16,11 +19,18 @@ pub(super) struct Course<'a> {
     /// In order.
     asked: Vec<usize>,
     /// Of those that have not answered yet.
-    open: Vec<(usize, Ticket)>,
+    open: Vec<Open>,
     /// How long each of those that answered asked to be left alone, and since when.
     waits: Vec<(usize, Instant, Duration)>,
     /// So many further attempts may follow.
     pub(super) left: u32,
+}
+
+/// An attempt under way.
+struct Open {
+    index: usize,
+    ticket: Ticket,
+    since: Instant,
 }
 
 impl<'a> Course<'a> {
@@ -39,7 +49,7 @@ impl<'a> Course<'a> {
     pub(super) fn goes_to(&mut self, pick: Pick, exchange: &mut Exchange) {
         exchange.attempts += 1;
         self.asked.push(pick.index);
-        self.open.push((pick.index, pick.ticket));
+        self.open.push(Open { index: pick.index, ticket: pick.ticket, since: Instant::now() });
         self.came_to(pick.index, exchange);
     }
 
@@ -81,8 +91,8 @@ impl<'a> Course<'a> {
 
     /// The attempt at this backend is over; `None`: it says nothing about it.
     pub(super) fn report(&mut self, index: usize, sign: Option<Sign>) {
-        let Some(at) = self.open.iter().position(|(open, _)| *open == index) else { return };
-        let (_, ticket) = self.open.swap_remove(at);
+        let Some(at) = self.open.iter().position(|open| open.index == index) else { return };
+        let Open { ticket, .. } = self.open.swap_remove(at);
         let Some(sign) = sign else { return };
         if !ticket.report(sign) {
             return;
@@ -96,10 +106,12 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// All attempts under way are over.
-    pub(super) fn report_all(&mut self, sign: Sign) {
-        while let Some((index, _)) = self.open.first() {
-            self.report(*index, Some(sign));
+    /// The bound for the first byte is over: ill are the backends that were silent for at least half of it. A retry or a hedge that began later had
+    /// no fair chance, and says nothing.
+    pub(super) fn report_silent(&mut self, bound: Duration) {
+        while let Some(Open { index, since, .. }) = self.open.first() {
+            let (index, had_time) = (*index, since.elapsed() >= bound / 2);
+            self.report(index, had_time.then_some(Sign::Ill));
         }
     }
 }

@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 use super::respond::{self, Answered};
 use super::rewrite::{self, PrefixRewrite};
 use super::{Proxy, too_large};
-use crate::balance::{Complaint, Pick, RETRY_AFTER_MAX, Sign, backoff};
+use crate::balance::{Complaint, Pick, RETRY_AFTER_MAX, backoff};
 use crate::exchange::Exchange;
 use crate::format::{Family, Format, characters};
 use crate::reason::Reason;
@@ -226,7 +226,7 @@ fn finish(call: &Call<'_>, tried: Tried, exchange: &mut Exchange) -> Result<Answ
     }
 }
 
-/// No answer in time. The backends that were asked and said nothing are to blame, unless the client was the slow one.
+/// No answer in time. The backends that said nothing for most of it are to blame, unless the client was the slow one.
 fn expire(call: &Call<'_>, mut course: Course<'_>, expired: Expired) -> Refusal {
     let family = call.family;
     match expired {
@@ -235,7 +235,7 @@ fn expire(call: &Call<'_>, mut course: Course<'_>, expired: Expired) -> Refusal 
             Refusal::of_body(RequestBodyError::TooSlow, family, too_large)
         }
         Expired::FirstByte(bound) => {
-            course.report_all(Sign::Ill);
+            course.report_silent(bound);
             let message = format!("the upstream sent no byte within {bound:?}");
             Refusal::new(Reason::FirstByteTimeout, family, message)
         }

@@ -1,9 +1,8 @@
 //! Hedging: a second backend is asked while the first is silent, and the first answer wins.
 
-use super::Call;
-use super::course::{Course, spend};
+use super::course::Course;
 use super::one::Tried;
-use super::verdict;
+use super::{Call, better, verdict};
 use crate::balance::Pick;
 use crate::exchange::Exchange;
 use crate::proxy::Proxy;
@@ -46,11 +45,15 @@ impl Proxy {
             return tried;
         }
         course.report(tried.index, verdict::sign(&tried.outcome, None));
-        if let Ok(got) = tried.outcome {
+        if let Ok(got) = &tried.outcome {
             course.answered(tried.index, got.response.headers());
-            spend(got.response.into_body());
         }
-        other.await
+        let last = other.await;
+        if last.outcome.is_err() {
+            // Now: it may not be the one that is judged.
+            course.report(last.index, verdict::sign(&last.outcome, None));
+        }
+        better(last, Some(tried).filter(|tried| tried.outcome.is_ok()))
     }
 }
 

@@ -3,11 +3,12 @@
 use super::played::{AUDIO, CHAT, Play, Stage, now};
 use crate::reason::StreamEnd;
 use crate::relay::read_on::{self, MAX_READ_ON};
-use crate::relay::stall::WRITE_STALL;
+use crate::relay::stall::{MAX_PIECE, Turn};
 use bytes::Bytes;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, advance, sleep};
+use tokio::time::{Instant, sleep};
 
 const EVENT: &str = "data: {\"choices\":[]}\n\n";
 const DRAINED: Play = Play { read_on: Some(Duration::from_secs(30)), ..CHAT };
@@ -122,27 +123,26 @@ async fn a_client_that_leaves_behind_the_end_or_the_error_is_not_gone() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_client_that_had_no_room_for_longer_than_the_bound_has_stalled() {
-    for (waited, reason) in [(WRITE_STALL, Some("client_stalled")), (WRITE_STALL / 2, None)] {
-        let (stage, mut body) = CHAT.begin();
+#[tokio::test]
+async fn a_client_whose_connection_stood_still_too_long_has_stalled() {
+    for (stalls, reason) in [(true, Some("client_stalled")), (false, None)] {
+        let turn = Arc::<Turn>::default();
+        let (stage, mut body) = Arc::clone(&turn).over_http1(async { CHAT.begin() }).await;
         stage.say(EVENT);
         assert_eq!(now(&mut body).expect("a piece"), EVENT);
-        advance(waited).await;
+        if stalls {
+            turn.stall();
+        }
         drop(body);
         stage.has_ended("ClientGone", reason);
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_client_that_waited_for_the_upstream_has_not_stalled() {
-    let (stage, mut body) = CHAT.begin();
-    stage.say(EVENT);
-    assert_eq!(now(&mut body).expect("a piece"), EVENT);
-    assert!(now(&mut body).is_none());
-    advance(2 * WRITE_STALL).await;
-    drop(body);
-    stage.has_ended("ClientGone", None);
+#[tokio::test]
+async fn long_pieces_go_to_http_1_1_whole() {
+    let (stage, mut body) = Arc::<Turn>::default().over_http1(async { AUDIO.begin() }).await;
+    stage.say(Bytes::from(vec![7; 10 * MAX_PIECE]));
+    assert_eq!(now(&mut body).expect("a piece").len(), 10 * MAX_PIECE);
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 /// Room of each connection: less than that of the relay.
 const ROOM: usize = 1 << 10;
+const UNBOUND: Bounds = Bounds { idle: None, deadline: None, write_stall: WRITE_STALL };
 
 fn pump(bounds: Bounds) -> (DuplexStream, DuplexStream, Pump<DuplexStream, DuplexStream>) {
     let (client, near) = duplex(ROOM);
@@ -28,7 +29,7 @@ async fn take(from: &mut DuplexStream, count: usize) -> Vec<u8> {
 
 #[tokio::test(start_paused = true)]
 async fn bytes_pass_both_ways() {
-    let (mut client, mut upstream, mut pump) = pump(Bounds::default());
+    let (mut client, mut upstream, mut pump) = pump(UNBOUND);
     let running = tokio::spawn(async move { (pump.run(pending()).await, pump) });
     let long = text(&"x".repeat(300_000));
     let sent = long.clone();
@@ -49,7 +50,7 @@ async fn bytes_pass_both_ways() {
 
 #[tokio::test(start_paused = true)]
 async fn half_a_message_is_dropped_when_the_upstream_leaves_and_there_is_a_place() {
-    let (client, mut upstream, mut pump) = pump(Bounds::default());
+    let (client, mut upstream, mut pump) = pump(UNBOUND);
     upstream.write_all(&[&text("one")[..], &text("two")[..4]].concat()).await.unwrap();
     drop(upstream);
     assert_eq!(pump.run(pending()).await, Over::UpstreamEnd);
@@ -64,7 +65,7 @@ async fn half_a_message_is_dropped_when_the_upstream_leaves_and_there_is_a_place
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_is_too_long_to_hold_goes_and_leaves_no_place() {
-    let (mut client, mut upstream, mut pump) = pump(Bounds::default());
+    let (mut client, mut upstream, mut pump) = pump(UNBOUND);
     let long = raw(FIN | TEXT, &vec![b'x'; 2 * HELD]);
     let sent = long[..HELD + 10_000].to_vec();
     tokio::spawn(async move { upstream.write_all(&sent).await });
@@ -82,7 +83,13 @@ async fn a_message_that_is_too_long_to_hold_goes_and_leaves_no_place() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_reads_nothing_stops_its_upstream_and_then_its_session() {
-    let (_client, mut upstream, mut pump) = pump(Bounds::default());
+    for write_stall in [WRITE_STALL, WRITE_STALL / 4, WRITE_STALL * 4] {
+        stalls(write_stall).await;
+    }
+}
+
+async fn stalls(write_stall: Duration) {
+    let (_client, mut upstream, mut pump) = pump(Bounds { write_stall, ..UNBOUND });
     let sending = tokio::spawn(async move {
         let message = text("x");
         let mut sent = 0;
@@ -93,7 +100,7 @@ async fn a_client_that_reads_nothing_stops_its_upstream_and_then_its_session() {
     });
     let begun = Instant::now();
     assert_eq!(pump.run(pending()).await, Over::ClientStalled);
-    assert_eq!(begun.elapsed().as_secs(), WRITE_STALL.as_secs());
+    assert_eq!(begun.elapsed().as_secs(), write_stall.as_secs());
     drop(pump);
     let sent = sending.await.unwrap();
     assert!((HELD..=HELD + 16 * ROOM).contains(&sent), "{sent}");
@@ -101,7 +108,7 @@ async fn a_client_that_reads_nothing_stops_its_upstream_and_then_its_session() {
 
 #[tokio::test(start_paused = true)]
 async fn silence_is_that_of_both_sides() {
-    let bounds = Bounds { idle: Some(Duration::from_secs(10)), deadline: None };
+    let bounds = Bounds { idle: Some(Duration::from_secs(10)), ..UNBOUND };
     let (mut client, mut upstream, mut pump) = pump(bounds);
     let begun = Instant::now();
     tokio::spawn(async move {
@@ -121,7 +128,7 @@ async fn silence_is_that_of_both_sides() {
 #[tokio::test(start_paused = true)]
 async fn the_deadline_comes_however_much_moves() {
     let deadline = Some(Instant::now() + Duration::from_secs(100));
-    let (mut client, _upstream, mut pump) = pump(Bounds { idle: Some(Duration::from_secs(10)), deadline });
+    let (mut client, _upstream, mut pump) = pump(Bounds { idle: Some(Duration::from_secs(10)), deadline, ..UNBOUND });
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(Duration::from_secs(7)).await;
@@ -136,7 +143,7 @@ async fn the_deadline_comes_however_much_moves() {
 
 #[tokio::test(start_paused = true)]
 async fn behind_a_close_frame_nobody_is_waited_for_long() {
-    let (mut client, _upstream, mut pump) = pump(Bounds::default());
+    let (mut client, _upstream, mut pump) = pump(UNBOUND);
     client.write_all(&masked(FIN | 0x8, b"\x03\xe8")).await.unwrap();
     let begun = Instant::now();
     assert_eq!(pump.run(pending()).await, Over::Lingering);
@@ -145,7 +152,7 @@ async fn behind_a_close_frame_nobody_is_waited_for_long() {
 
 #[tokio::test(start_paused = true)]
 async fn a_close_frame_reaches_the_upstream_of_a_client_that_leaves_behind_it() {
-    let (mut client, mut upstream, mut pump) = pump(Bounds::default());
+    let (mut client, mut upstream, mut pump) = pump(UNBOUND);
     upstream.write_all(&text(CREATED)).await.unwrap();
     let said = [masked(FIN | TEXT, &[b'x'; 3 * ROOM]), masked(FIN | 0x8, b"")].concat();
     let sent = said.clone();
@@ -164,7 +171,7 @@ async fn a_close_frame_reaches_the_upstream_of_a_client_that_leaves_behind_it() 
 
 #[tokio::test(start_paused = true)]
 async fn the_last_words_wait_for_nobody_for_long() {
-    let (client, _upstream, pump) = pump(Bounds::default());
+    let (client, _upstream, pump) = pump(UNBOUND);
     let begun = Instant::now();
     let leaving = pump.take_leave(&[0; 2 * ROOM]).await;
     assert_eq!(begun.elapsed(), LAST_WORDS);

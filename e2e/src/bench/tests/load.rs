@@ -63,6 +63,7 @@ async fn every_plan_loses_nothing_through_a_bare_relay() {
 
     let plain = figures(options(proxy, Plan::Json)).await;
     assert_eq!((plain.requests, plain.events, plain.errors, plain.lost), (20, 20, 0, 0));
+    assert!(plain.p50_us > 0 && plain.p50_us <= plain.p99_us, "{plain:?}");
 
     let fast = figures(options(proxy, Plan::Stream { events: 100, gap: Duration::ZERO })).await;
     assert_eq!((fast.requests, fast.events, fast.errors, fast.lost), (20, 2000, 0, 0));

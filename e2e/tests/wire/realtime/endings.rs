@@ -1,5 +1,8 @@
 //! How sessions end: what the client is told, what is counted, and when the upstream is left.
 
+use std::time::Duration;
+
+use relay_dataplane::listener::Options;
 use relay_e2e::provider::{Ended, Provider, script};
 use relay_snapshot::{Provider as Kind, Timeouts};
 use serde_json::{Value, json};
@@ -109,6 +112,19 @@ async fn a_client_that_goes_is_gone_and_so_is_its_upstream() {
         }
     }
     assert_eq!(house.reasons(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_gone_after_the_time_that_is_set() {
+    let provider = crate::house::provider().await;
+    let options = Options { write_stall: Duration::from_millis(300), ..Options::default() };
+    let house = House::with(&config::simple(provider.addr()), options).await;
+    let mut talk = Talk::to(&house, "fake-tokens-1000000").await;
+    talk.say(json!({"type": "response.create"})).await;
+    let seen = wait_for(&provider, |requests| requests.iter().any(|one| one.outcome.ended.is_some())).await;
+    assert_eq!(seen[0].outcome.ended, Some(Ended::ClientGone));
+    house.ended(101, "ClientGone", Some("client_stalled")).await;
+    drop(talk);
 }
 
 #[tokio::test]
