@@ -127,6 +127,17 @@ pub enum ClientGoneMode {
     Drain,
 }
 
+/// How the relay learns the usage of streams. AsSent (default): from what the provider tells. Ask: it asks Chat Completions to tell their
+/// usage, and drops the event that tells it where the client did not ask for it. Where a provider tells none, it is estimated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Usage {
+    /// From what the provider tells.
+    #[default]
+    AsSent,
+    /// Chat Completions are asked to tell it.
+    Ask,
+}
+
 /// Bounds of the request body.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -14,6 +14,7 @@
 
 mod backend;
 mod handling;
+mod limits;
 mod route;
 pub mod rules;
 mod scalars;
@@ -23,13 +24,17 @@ mod tenant;
 
 pub use backend::{Backend, BackendTls, CaRef, Credential, HeaderRewrite, ModelRewrite, Provider};
 pub use handling::{
-    BodyLimits, ClientGoneMode, Hedge, KeepAlive, OnClientGone, Retries, Rewrite, Timeouts, WireFormat,
+    BodyLimits, ClientGoneMode, Hedge, KeepAlive, OnClientGone, Retries, Rewrite, Timeouts, Usage, WireFormat,
+};
+pub use limits::{
+    AtLimit, Budget, BudgetPeriod, BudgetUnit, Limits, OnRedisUnavailable, Period, RateLimit, RouteLimits,
+    StreamsLimit, TokenCount, TokensLimit,
 };
 pub use route::{HttpMethod, PathMatch, RelayRoute, RelayRouteSpec, RouteMatch, RouteTenants};
 pub use scalars::{ByteSize, Duration, ScalarError};
 pub use shared::{FromNamespaces, HeaderValue, NamespaceConsent, SecretKeyRef};
 pub use status::{KeyStatus, ProxyStatus, RelayRouteStatus, RelayTenantStatus, condition, reason};
-pub use tenant::{AllowedRoutes, ApiKey, Limits, OnSuspend, Period, RelayTenant, RelayTenantSpec, RequestsLimit};
+pub use tenant::{AllowedRoutes, ApiKey, OnSuspend, RelayTenant, RelayTenantSpec};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;

@@ -1,7 +1,8 @@
 //! `RelayRoute`: where a request goes, and with which credential.
 
 use crate::backend::Backend;
-use crate::handling::{BodyLimits, Hedge, KeepAlive, OnClientGone, Retries, Rewrite, Timeouts, WireFormat};
+use crate::handling::{BodyLimits, Hedge, KeepAlive, OnClientGone, Retries, Rewrite, Timeouts, Usage, WireFormat};
+use crate::limits::RouteLimits;
 use crate::rules;
 use crate::shared::{HeaderValue, NamespaceConsent};
 use crate::status::RelayRouteStatus;
@@ -76,6 +77,17 @@ pub struct RelayRouteSpec {
     /// What becomes of the upstream's answer when the client goes away. Default: it is cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_client_gone: Option<OnClientGone>,
+    /// What each tenant may use of this route, over all proxies together, besides the tenant's own limits. Default: nothing is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<RouteLimits>,
+    /// How the relay learns the usage of streams. AsSent (default): from what the provider tells. Ask: it asks Chat Completions to tell their
+    /// usage, and drops the event that tells it where the client did not ask for it. Where a provider tells none, it is estimated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// Tokens of an answer that are reserved for a request that names no maximum itself. Default: 4096.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub max_output: Option<u32>,
     /// Bounds of the request body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<BodyLimits>,

@@ -164,6 +164,18 @@ pub const LIMIT_PER: CelRule = (
     "has(self.amount) == has(self.per) && (!has(self.burst) || has(self.amount))",
     "amount and per go together, burst goes with them: for example {amount: 100, per: Minute, burst: 20}",
 );
+/// What is not limited is not counted.
+pub const TOKENS_COUNT: CelRule = (
+    "!has(self.count) || has(self.amount)",
+    "count goes with amount and per: for example {amount: 100000, per: Minute, count: Output}",
+);
+/// A running stream is a request that was counted already: the budget that it spent last would end it.
+pub const BUDGET_STOP: CelRule = (
+    "!has(self.atLimit) || self.atLimit != 'StopStreams' || self.unit != 'Requests'",
+    "atLimit: StopStreams goes with unit Tokens or Characters, which running streams go on using: write atLimit: RefuseNew for Requests",
+);
+/// A time zone that the relay's database has not; told in status, not by the API server.
+pub const TIME_ZONE: &str = "is not a time zone: write its IANA name, such as UTC or Europe/Berlin";
 /// Durations are bounded, so that a typing error cannot hold a connection for days.
 pub const DURATION_BOUND: CelRule =
     ("duration(self) <= duration('24h')", "a duration must not be longer than 24h: write it like 90s or 5m");

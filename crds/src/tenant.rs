@@ -1,5 +1,6 @@
 //! `RelayTenant`: who may call, with which keys, and how often.
 
+use crate::limits::{Budget, Limits};
 use crate::rules;
 use crate::shared::{NamespaceConsent, SecretKeyRef};
 use crate::status::RelayTenantStatus;
@@ -55,6 +56,11 @@ pub struct RelayTenantSpec {
     /// How much this tenant may use, over all proxies together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
+    /// What this tenant may use until a day or a month is over, over all proxies together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub budgets: Vec<Budget>,
 }
 
 /// A key: its text in a Secret, or its digest.
@@ -102,56 +108,4 @@ pub struct AllowedRoutes {
     /// Namespaces of the RelayRoutes. Default: the tenant's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<NamespaceConsent>,
-}
-
-/// Limits of a tenant.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Limits {
-    /// Requests: a token bucket. Default: {amount: 100, per: Minute, burst: 20}.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub requests: Option<RequestsLimit>,
-}
-
-/// A token bucket: `amount` per `per` is the sustained rate, `burst` how many may pass at once after a pause.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::from(rules::LIMIT_ONE_OF), validation = Rule::from(rules::LIMIT_PER))]
-pub struct RequestsLimit {
-    /// Requests per `per`. 0: none are allowed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 1_000_000_000))]
-    pub amount: Option<u32>,
-    /// The period of `amount`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub per: Option<Period>,
-    /// The bucket's size. Default: `amount`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_000_000_000))]
-    pub burst: Option<u32>,
-    /// true: no limit. Goes without the other fields.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unlimited: Option<bool>,
-}
-
-/// The period of a rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs)]
-pub enum Period {
-    Second,
-    Minute,
-    Hour,
-    Day,
-}
-
-impl Period {
-    /// Length of the period in seconds.
-    pub const fn seconds(self) -> u64 {
-        match self {
-            Self::Second => 1,
-            Self::Minute => 60,
-            Self::Hour => 3600,
-            Self::Day => 86_400,
-        }
-    }
 }

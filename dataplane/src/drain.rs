@@ -103,6 +103,12 @@ impl Watch {
         self.cut.is_cancelled()
     }
 
+    /// A place of its own, for another task.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        self.cut.watch()
+    }
+
     /// Whether it has begun; if not, the task is woken when it does. `is_known`: this task was registered here by the call before, which saves
     /// the lock.
     pub fn has_begun(&mut self, cx: &Context<'_>, is_known: bool) -> bool {

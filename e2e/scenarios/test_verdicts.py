@@ -32,6 +32,7 @@ ROUTE, TENANT = manifests.route("unset", "bad", URL), manifests.tenant("unset", 
 REWRITTEN = manifests.route("unset", "bad", URL, rewrite={"prefix": "/"})
 KEPT_ALIVE = manifests.route("unset", "bad", URL, keepAlive={"interval": "15s"})
 BACKEND, KEY = ("backends", 0), ("apiKeys", 0)
+BUDGET = {"name": "month", "unit": "Tokens", "amount": 5, "per": "Month"}
 X_TIER = {"name": "x-tier", "value": "a"}
 REFUSED = {
     "plaintext": (ROUTE, (*BACKEND, "allowPlaintext"), None, "url must be https://, or http:// together with allowPlaintext: true"),
@@ -87,6 +88,22 @@ REFUSED = {
     "no key form": (TENANT, (*KEY, "secretRef"), None, "exactly one of secretRef or sha256 must be set"),
     "key as digest": (TENANT, (*KEY, "sha256"), "not-a-digest", "spec.apiKeys[0].sha256"),
     "amount alone": (TENANT, ("limits", "requests"), {"amount": 5}, "amount and per go together"),
+    "count alone": (TENANT, ("limits", "tokens"), {"unlimited": True, "count": "Input"}, "count goes with amount and per"),
+    "unknown count": (TENANT, ("limits", "tokens"), {"amount": 5, "per": "Hour", "count": "Cached"}, 'supported values: "Input"'),
+    "characters without a period": (TENANT, ("limits", "characters"), {"amount": 5}, "amount and per go together"),
+    "no streams": (TENANT, ("limits", "streams"), {"max": 0}, "spec.limits.streams.max"),
+    "too many streams": (ROUTE, ("limits",), {"streams": {"max": 1_000_001}}, "spec.limits.streams.max"),
+    "empty limit of a route": (ROUTE, ("limits",), {"requests": {}}, "set either amount (with per)"),
+    "budget of a route": (ROUTE, ("budgets",), [BUDGET], 'unknown field "spec.budgets"'),
+    "redis ignored": (TENANT, ("limits", "onRedisUnavailable"), "Ignore", 'supported values: "Local", "Allow", "Deny"'),
+    "endless output": (ROUTE, ("maxOutput",), 10_000_001, "spec.maxOutput"),
+    "unknown usage": (ROUTE, ("usage",), "Guess", 'supported values: "AsSent", "Ask"'),
+    "stopped requests": (TENANT, ("budgets",), [BUDGET | {"unit": "Requests", "atLimit": "StopStreams"}], "atLimit: StopStreams goes with unit Tokens"),
+    "weekly budget": (TENANT, ("budgets",), [BUDGET | {"per": "Week"}], 'supported values: "Day", "Month"'),
+    "inexact budget": (TENANT, ("budgets",), [BUDGET | {"amount": 2**53}], "spec.budgets[0].amount"),
+    "no zone": (TENANT, ("budgets",), [BUDGET | {"timeZone": "Central European"}], "spec.budgets[0].timeZone"),
+    "budget twice": (TENANT, ("budgets",), [BUDGET, BUDGET], "spec.budgets[1]"),
+    "nine budgets": (TENANT, ("budgets",), [BUDGET | {"name": f"b{number}"} for number in range(9)], "spec.budgets"),
     "both limits": (TENANT, ("limits", "requests"), {"amount": 5, "per": "Hour", "unlimited": True}, "set either amount (with per)"),
 }
 
@@ -101,6 +118,14 @@ FULL = {
     "retries": {"attempts": 0, "statuses": [400, 599], "budgetPercent": 100},
     "hedge": {"after": "1ms", "maxPercent": 1},
     "onClientGone": {"mode": "Drain", "limit": "1s"},
+    "limits": {
+        "requests": {"unlimited": True},
+        "tokens": {"amount": 1_000_000_000, "per": "Day", "burst": 1, "count": "Input"},
+        "characters": {"amount": 0, "per": "Minute"},
+        "streams": {"max": 1},
+    },
+    "usage": "Ask",
+    "maxOutput": 10_000_000,
     "backends": [
         {
             "name": "own",
@@ -115,6 +140,19 @@ FULL = {
         {"name": "other", "provider": "Custom", "url": "https://llm.internal", "model": {"name": "large"}, "weight": 1_000_000},
     ],
 }
+
+
+LIMITS = {
+    "requests": {"amount": 0, "per": "Second", "burst": 1},
+    "tokens": {"amount": 100_000, "per": "Minute", "count": "Output"},
+    "characters": {"unlimited": True},
+    "streams": {"max": 1_000_000},
+    "onRedisUnavailable": "Deny",
+}
+BUDGETS = [
+    BUDGET | {"amount": 2**53 - 1, "timeZone": "America/Argentina/Buenos_Aires", "atLimit": "StopStreams"},
+    {"name": "day", "unit": "Requests", "amount": 1, "per": "Day", "timeZone": "Etc/GMT+8", "atLimit": "RefuseNew"},
+]
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +176,7 @@ def test_kubectl_apply_refuses_it_and_names_the_cure(refusals, case):
 def test_kubectl_apply_takes_every_field_and_keeps_it(refusals):
     route = manifests.route(refusals, "full", URL, **FULL)
     tenant = manifests.tenant(refusals, "full", "tenant")
-    tenant["spec"] |= {"onSuspend": "Cut"}
+    tenant["spec"] |= {"onSuspend": "Cut", "limits": LIMITS, "budgets": BUDGETS}
     tenant["spec"]["apiKeys"][0]["notAfter"] = "2027-01-31T12:00:00Z"
     done = kubectl("apply", "--dry-run=server", "-o", "json", "-f", "-", stdin=yaml.safe_dump_all([route, tenant]))
     kept = [item["spec"] for item in json.loads(done.stdout)["items"]]
@@ -171,6 +209,17 @@ def test_a_missing_key_in_a_secret_is_told(team, providers):
     team.route(providers[0].url, secret="tenant")
     condition = team.kube.until_condition("RelayRoute", team.name, "chat", "ResolvedRefs", "False", "SecretKeyMissing")
     assert "spec.backends[0].credential.secretRef.key" in condition["message"] and "api-key" in condition["message"]
+
+
+def test_a_time_zone_that_the_relay_does_not_know_is_told(team, relay):
+    tenant = manifests.tenant(team.name, "zoned", "tenant")
+    tenant["spec"]["budgets"] = [BUDGET | {"timeZone": "Europe/Bonn"}]
+    team.kube.apply(tenant)
+    condition = team.kube.until_condition("RelayTenant", team.name, "zoned", "Accepted", "False", "Invalid")
+    assert condition["message"].startswith("spec.budgets[0].timeZone: ") and "such as UTC or Europe/Berlin" in condition["message"]
+    tenant["spec"]["budgets"][0]["timeZone"] = "Europe/Berlin"
+    team.kube.apply(tenant)
+    team.kube.until_condition("RelayTenant", team.name, "zoned", "Accepted")
 
 
 def test_a_guessable_tenant_key_is_refused_and_its_text_not_told(team, relay):

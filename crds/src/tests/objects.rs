@@ -1,8 +1,8 @@
 //! Whole manifests, as users write them.
 
 use crate::{
-    ByteSize, CaRef, ClientGoneMode, FromNamespaces, HttpMethod, OnSuspend, Period, Provider, RelayRoute, RelayTenant,
-    WireFormat,
+    AtLimit, BudgetUnit, ByteSize, CaRef, ClientGoneMode, FromNamespaces, HttpMethod, OnRedisUnavailable, OnSuspend,
+    Period, Provider, RelayRoute, RelayTenant, StreamsLimit, TokenCount, Usage, WireFormat,
 };
 use serde::de::DeserializeOwned;
 
@@ -67,6 +67,13 @@ spec:
   retries: {attempts: 0, statuses: [408, 429], budgetPercent: 0}
   hedge: {after: 800ms, maxPercent: 100}
   onClientGone: {mode: Drain, limit: 1m}
+  limits:
+    requests: {unlimited: true}
+    tokens: {amount: 1000000000, per: Day, burst: 1, count: Input}
+    characters: {amount: 0, per: Minute}
+    streams: {max: 1}
+  usage: Ask
+  maxOutput: 10000000
   body: {max: 1048576}
 ";
 
@@ -81,7 +88,15 @@ spec:
   suspended: true
   onSuspend: Cut
   allowedRoutes: {namespaces: {from: All}}
-  limits: {requests: {amount: 5, per: Hour, burst: 2}}
+  limits:
+    requests: {amount: 5, per: Hour, burst: 2}
+    tokens: {amount: 100000, per: Minute, count: Output}
+    characters: {amount: 5000, per: Second, burst: 10000}
+    streams: {max: 1000000}
+    onRedisUnavailable: Deny
+  budgets:
+  - {name: month, unit: Tokens, amount: 9007199254740991, per: Month, timeZone: America/Argentina/Buenos_Aires, atLimit: StopStreams}
+  - {name: calls, unit: Requests, amount: 1, per: Day, timeZone: Etc/GMT+8, atLimit: RefuseNew}
 ";
 
 #[test]
@@ -102,6 +117,8 @@ fn manifests_with_every_field_are_accepted() {
     assert_eq!(consent.from, Some(FromNamespaces::Selector));
     assert_eq!(route.spec.format, Some(WireFormat::AzureSpeech));
     assert_eq!(route.spec.retries.unwrap().statuses, Some(vec![408, 429]));
+    assert_eq!((route.spec.usage, route.spec.max_output), (Some(Usage::Ask), Some(10_000_000)));
+    assert_eq!(route.spec.limits.unwrap().characters.unwrap().amount, Some(0));
     assert_eq!(route.spec.on_client_gone.unwrap().mode, ClientGoneMode::Drain);
     assert_eq!(route.spec.backends[1].model.as_ref().unwrap().map.as_ref().unwrap()["org/a.b:c"], "other");
     let ca = &route.spec.backends[2].tls.as_ref().unwrap().ca_ref;
@@ -110,7 +127,16 @@ fn manifests_with_every_field_are_accepted() {
     tenant.validate_cel().unwrap();
     assert_eq!(tenant.spec.on_suspend, Some(OnSuspend::Cut));
     assert_eq!(tenant.spec.api_keys[0].not_after.as_ref().unwrap().0.as_second(), 1_801_396_800);
-    assert_eq!(tenant.spec.limits.unwrap().requests.unwrap().per, Some(Period::Hour));
+    let limits = tenant.spec.limits.unwrap();
+    assert_eq!(limits.requests.unwrap().per, Some(Period::Hour));
+    assert_eq!(limits.tokens.unwrap().count, Some(TokenCount::Output));
+    assert_eq!(limits.streams, Some(StreamsLimit { max: 1_000_000 }));
+    assert_eq!(limits.on_redis_unavailable, Some(OnRedisUnavailable::Deny));
+    assert_eq!(
+        (tenant.spec.budgets[0].amount, tenant.spec.budgets[0].at_limit),
+        ((1 << 53) - 1, Some(AtLimit::StopStreams))
+    );
+    assert_eq!(tenant.spec.budgets[1].unit, BudgetUnit::Requests);
 }
 
 #[test]
@@ -127,8 +153,8 @@ fn what_is_written_is_what_was_read() {
 fn a_field_that_does_not_exist_is_refused_by_name() {
     let message = read::<RelayRoute>(&ROUTE.replace("provider:", "providr:")).unwrap_err();
     assert!(message.contains("providr"), "{message}");
-    let message = read::<RelayTenant>(&TENANT.replace("spec:", "spec:\n  budgets: []")).unwrap_err();
-    assert!(message.contains("budgets"), "{message}");
+    let message = read::<RelayTenant>(&TENANT.replace("spec:", "spec:\n  quotas: []")).unwrap_err();
+    assert!(message.contains("quotas"), "{message}");
 }
 
 #[test]

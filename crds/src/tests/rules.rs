@@ -182,6 +182,21 @@ fn tenants() -> Vec<Case> {
             ],
             vec![json!({"amount": 5}), json!({"per": "Day"}), json!({"unlimited": true, "burst": 1})],
         ),
+        case(
+            rules::TOKENS_COUNT,
+            vec![json!({"unlimited": true}), json!({"amount": 0}), json!({"amount": 5, "count": "Output"})],
+            vec![json!({"count": "Total"}), json!({"unlimited": true, "count": "Input"})],
+        ),
+        case(
+            rules::BUDGET_STOP,
+            vec![
+                json!({"unit": "Requests"}),
+                json!({"unit": "Requests", "atLimit": "RefuseNew"}),
+                json!({"unit": "Tokens", "atLimit": "StopStreams"}),
+                json!({"unit": "Characters", "atLimit": "StopStreams"}),
+            ],
+            vec![json!({"unit": "Requests", "atLimit": "StopStreams"})],
+        ),
     ]
 }
 

@@ -135,7 +135,7 @@ fn every_rule_compiles_in_its_place_within_the_budget() {
 #[test]
 fn lists_that_people_merge_have_keys() {
     let merged = |path: &str, node: &Value| match path {
-        "spec.backends" | "spec.apiKeys" | "status.keys" => {
+        "spec.backends" | "spec.apiKeys" | "spec.budgets" | "status.keys" => {
             node["x-kubernetes-list-type"] == json!("map") && node["x-kubernetes-list-map-keys"] == json!(["name"])
         }
         "status.conditions" => node["x-kubernetes-list-map-keys"] == json!(["type"]),
@@ -161,6 +161,7 @@ fn lists_that_people_merge_have_keys() {
     for name in [
         "spec.backends",
         "spec.apiKeys",
+        "spec.budgets",
         "spec.matches.[].methods",
         "spec.matches.[].models",
         "spec.matches.[].headers",

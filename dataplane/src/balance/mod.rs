@@ -17,7 +17,7 @@ pub use in_band::{Complaint, complaint};
 pub use retry_after::retry_after;
 
 use crate::metrics::Metrics;
-use crate::table::{BackendEntry, RouteEntry};
+use crate::table::{BackendEntry, Origin, RouteEntry};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -33,7 +33,7 @@ const BACKOFF_MAX: Duration = Duration::from_millis(400);
 /// The turns, health and budgets of a route's backends.
 #[derive(Debug)]
 pub struct RouteBalance {
-    /// In the order of the route's backends.
+    /// In the order of the route's backends; while the route is not ready, those that it had.
     members: Vec<Member>,
     turns: Mutex<Vec<i64>>,
     /// Of retries.
@@ -42,8 +42,10 @@ pub struct RouteBalance {
     pub hedges: Arc<HedgeBudget>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Member {
+    name: String,
+    origin: Origin,
     weight: u32,
     priority: u32,
     health: Arc<Health>,
@@ -88,6 +90,8 @@ impl RouteBalance {
     /// All backends are well, and nobody had a turn.
     pub fn new(backends: &[Arc<BackendEntry>]) -> Self {
         let member = |backend: &Arc<BackendEntry>| Member {
+            name: backend.name.clone(),
+            origin: backend.origin.clone(),
             weight: backend.weight,
             priority: backend.priority,
             health: Arc::default(),
@@ -100,22 +104,27 @@ impl RouteBalance {
         }
     }
 
-    /// Takes over what an earlier table knew: the budgets, and the health and turn of each backend with the same name and origin.
-    pub fn after(backends: &[Arc<BackendEntry>], before: &RouteEntry) -> Self {
+    /// Takes over what an earlier table knew: the budgets, and the health and turn of each backend with the same name and origin. Without backends,
+    /// since the route is not ready, it keeps all of it for the table in which the route is ready again.
+    pub fn after(backends: &[Arc<BackendEntry>], before: &Self) -> Self {
         let mut this = Self::new(backends);
-        let old = before.balance();
-        let old_turns = old.turns.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        this.retries = Arc::clone(&before.retries);
+        this.hedges = Arc::clone(&before.hedges);
+        let known_turns = before.turns.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let turns = this.turns.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for ((backend, member), turn) in backends.iter().zip(&mut this.members).zip(turns) {
-            let same = |b: &Arc<BackendEntry>| b.name == backend.name && b.origin == backend.origin;
-            let Some(place) = before.backends.iter().position(same) else { continue };
-            if let (Some(known), Some(old_turn)) = (old.members.get(place), old_turns.get(place)) {
+        if backends.is_empty() {
+            this.members.clone_from(&before.members);
+            *turns = known_turns;
+            return this;
+        }
+        for (member, turn) in this.members.iter_mut().zip(turns) {
+            let known = before.members.iter().zip(&known_turns);
+            let same = |(known, _): &(&Member, &i64)| known.name == member.name && known.origin == member.origin;
+            if let Some((known, known_turn)) = known.into_iter().find(same) {
                 member.health = Arc::clone(&known.health);
-                *turn = *old_turn;
+                *turn = *known_turn;
             }
         }
-        this.retries = Arc::clone(&old.retries);
-        this.hedges = Arc::clone(&old.hedges);
         this
     }
 

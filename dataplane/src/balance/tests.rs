@@ -15,6 +15,15 @@ fn backend(name: &str, weight: u32, priority: u32) -> Backend {
 
 /// A table with one route of these backends.
 fn table(backends: Vec<Backend>) -> Table {
+    with_route(backends, true)
+}
+
+/// The same, and a reference of the route is not resolved.
+fn unready(backends: Vec<Backend>) -> Table {
+    with_route(backends, false)
+}
+
+fn with_route(backends: Vec<Backend>, ready: bool) -> Table {
     let route = Route {
         id: ObjectId::new("team", "r"),
         created: 0,
@@ -25,7 +34,7 @@ fn table(backends: Vec<Backend>) -> Table {
         body_max: 1000,
         policy: Policy::default(),
         limits: Limits::default(),
-        ready: true,
+        ready,
     };
     Table::new(&Snapshot { routes: vec![route], tenants: Vec::new() }, "r")
 }

@@ -14,7 +14,9 @@
 use super::family::Family;
 use super::framing::Framing;
 use super::rules::{Failure, Reading, Rules};
+use super::tokens::{self, Tokens};
 use super::units::Unit;
+use super::weight::Weight;
 use super::{json, opaque};
 use bytes::Bytes;
 use relay_snapshot::{Provider, WireFormat};
@@ -30,11 +32,19 @@ pub(super) const RULES: Rules = Rules {
     has_terminal: true,
     takes_comments: true,
     wants_identity: true,
+    tokens: Tokens::Text { asks: tokens::of_messages, unit: text_of_event, body: |body| Weight::of_members(body, TEXT) },
     read,
     read_body,
     failure: Some(failure),
     ..opaque::RULES
 };
+
+/// What a model writes: its answer, its thoughts, what it calls.
+const TEXT: &[&[u8]] = &[b"text", b"thinking", b"partial_json"];
+
+fn text_of_event(unit: &Unit<'_>) -> Weight {
+    if unit.name == b"content_block_delta" { Weight::of_members(&unit.data, TEXT) } else { Weight::NONE }
+}
 
 fn read(reading: &mut Reading, unit: &Unit<'_>) {
     match unit.name {

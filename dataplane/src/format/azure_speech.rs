@@ -4,6 +4,7 @@
 
 use super::characters::{self, Characters};
 use super::family::Family;
+use super::tokens::Tokens;
 use super::{Rules, opaque};
 use relay_snapshot::{Provider, WireFormat};
 
@@ -13,5 +14,6 @@ pub(super) const RULES: Rules = Rules {
     family: Some(Family::OpenAI),
     wants_identity: true,
     characters: Characters::Asked(characters::of_ssml),
+    tokens: Tokens::Told,
     ..opaque::RULES
 };

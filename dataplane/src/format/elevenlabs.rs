@@ -2,6 +2,7 @@
 
 use super::characters::Characters;
 use super::family::Family;
+use super::tokens::Tokens;
 use super::{Rules, opaque};
 use relay_snapshot::{Provider, WireFormat};
 
@@ -11,5 +12,6 @@ pub(super) const RULES: Rules = Rules {
     family: Some(Family::ElevenLabs),
     wants_identity: true,
     characters: Characters::Told("character-cost"),
+    tokens: Tokens::Told,
     ..opaque::RULES
 };

@@ -1,4 +1,5 @@
-//! Gemini's `streamGenerateContent` with `alt=sse`; without it the answer is one JSON array, which is not cut.
+//! Gemini's `streamGenerateContent` with `alt=sse`; without it the answer is one JSON array, which is not cut, and that of `generateContent` one
+//! object.
 //!
 //! Source: Google's reference of the Gemini API, "GenerateContentResponse"; what SDKs do with it was tried.
 //!
@@ -13,7 +14,9 @@
 use super::family::{Family, gemini_error};
 use super::framing::Framing;
 use super::rules::{Failure, Reading, Rules};
+use super::tokens::{self, Tokens};
 use super::units::Unit;
+use super::weight::Weight;
 use super::{json, opaque};
 use bytes::Bytes;
 use http::StatusCode;
@@ -22,17 +25,25 @@ use relay_snapshot::{Provider, WireFormat};
 pub(super) const RULES: Rules = Rules {
     name: WireFormat::GeminiStream,
     is_spoken: |provider, path| {
-        matches!(provider, Provider::Gemini | Provider::Custom) && path.ends_with(":streamGenerateContent")
+        matches!(provider, Provider::Gemini | Provider::Custom) && (path.ends_with(":streamGenerateContent") || path.ends_with(":generateContent"))
     },
     family: Some(Family::Gemini),
     framing: Framing::Events,
     has_terminal: true,
     wants_identity: true,
+    tokens: Tokens::Text {
+        asks: tokens::of_gemini,
+        unit: |unit| Weight::of_members(&unit.data, TEXT),
+        body: |body| Weight::of_members(body, TEXT),
+    },
     read,
     read_body,
     failure: Some(failure),
     ..opaque::RULES
 };
+
+/// What a model writes, thoughts too.
+const TEXT: &[&[u8]] = &[b"text"];
 
 fn read(reading: &mut Reading, unit: &Unit<'_>) {
     if unit.whole {

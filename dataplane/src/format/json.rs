@@ -4,7 +4,7 @@
 //! for, so neither the text inside strings nor a model's own JSON deeper down is taken for the provider's word. Texts that break off yield the
 //! members that are whole.
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 use memchr::memmem::Finder;
 
 /// Key (as it stands between its quotes) and raw value of each member of an object; none where `text` is no object.
@@ -33,6 +33,17 @@ pub(super) fn elements(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// The raw value of a member of an object.
 pub(super) fn member<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     members(text).filter(|(key, _)| *key == name).last().map(|(_, value)| value)
+}
+
+/// What stands between the quotes of each string of a text, and whether it is a key. Ends with the first one that breaks off.
+pub(super) fn strings(text: &[u8]) -> impl Iterator<Item = (&[u8], bool)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let begun = rest.get(memchr(b'"', rest)?..)?;
+        let end = string_end(begun)?;
+        rest = begun.get(end..)?;
+        Some((begun.get(1..end - 1)?, rest.trim_ascii_start().first() == Some(&b':')))
+    })
 }
 
 /// A whole number that is not negative. Anything else, a null too, is none.

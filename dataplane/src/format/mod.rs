@@ -17,17 +17,23 @@ mod openai_chat;
 pub(crate) mod openai_realtime;
 mod openai_responses;
 mod openai_speech;
+mod prompt;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod units;
 mod usage;
+mod weight;
 
 pub use family::Family;
 pub use framing::Framing;
 pub use observer::Observer;
+pub use prompt::{Content, Prompt};
 pub use rules::Seen;
+pub use tokens::Asked;
 pub use usage::Usage;
+pub use weight::Weight;
 
 use crate::reason::Reason;
 use bytes::Bytes;

@@ -13,7 +13,9 @@
 use super::family::{Family, ollama_error};
 use super::framing::Framing;
 use super::rules::{Failure, Reading, Rules};
+use super::tokens::{self, Tokens};
 use super::units::Unit;
+use super::weight::Weight;
 use super::{json, opaque};
 use bytes::Bytes;
 use memchr::memmem::Finder;
@@ -29,6 +31,11 @@ pub(super) const RULES: Rules = Rules {
     framing: Framing::Lines,
     has_terminal: true,
     wants_identity: true,
+    tokens: Tokens::Text {
+        asks: tokens::of_ollama,
+        unit: |unit| Weight::of_members(&unit.data, TEXT),
+        body: |body| Weight::of_members(body, TEXT),
+    },
     read,
     read_body: read_line,
     // A last line needs no line end.
@@ -36,6 +43,9 @@ pub(super) const RULES: Rules = Rules {
     failure: Some(failure),
     ..opaque::RULES
 };
+
+/// What a model writes: of `/api/chat`, of `/api/generate`, and of both its thoughts.
+const TEXT: &[&[u8]] = &[b"content", b"response", b"thinking"];
 
 fn read(reading: &mut Reading, unit: &Unit<'_>) {
     static ERROR: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(r#""error""#));
@@ -63,7 +73,7 @@ fn read_line(reading: &mut Reading, line: &[u8]) {
             _ => {}
         }
     }
-    reading.seen.usage.read_ollama(line);
+    reading.read_ollama(line);
     reading.saw_words(native);
     reading.seen.error |= error;
     reading.seen.content |= !error;

@@ -13,41 +13,47 @@ pub struct Observer {
     rules: &'static Rules,
     units: Units,
     reading: Reading,
-    /// The answer is one JSON text.
-    is_body: bool,
+    /// The answer is one JSON text, of which so many bytes came.
+    body: Option<u64>,
 }
 
 impl Observer {
     /// For an answer that [`Format::framing`] cuts into events or lines; of bytes it sees only that there are some.
     pub fn new(format: Format) -> Self {
         let rules = format.rules();
-        Self { rules, units: Units::new(rules.framing), reading: Reading::default(), is_body: false }
+        Self { rules, units: Units::new(rules.framing), reading: Reading::default(), body: None }
     }
 
     /// For an answer that is one JSON text, as it comes where no stream was asked for: tells usage, and whether it is an error, at its
-    /// [`end`](Self::end). Of a text of more than 1 MiB it tells nothing.
+    /// [`end`](Self::end). Of a text of more than 1 MiB it tells nothing but what its bytes may weigh.
     pub fn of_json(format: Format) -> Self {
-        Self { is_body: true, ..Self::new(format) }
+        Self { body: Some(0), ..Self::new(format) }
     }
 
     /// A piece goes by. `whole`: it ends where a unit ends, so that nothing has to be kept.
     pub fn push(&mut self, bytes: &[u8], whole: bool) {
-        if self.is_body {
+        if let Some(length) = &mut self.body {
+            *length += bytes.len() as u64;
             self.units.hold(bytes);
             return;
         }
         let Self { rules, units, reading, .. } = self;
-        units.push(bytes, whole, &mut |unit: &Unit<'_>| (rules.read)(reading, unit));
+        units.push(bytes, whole, &mut |unit: &Unit<'_>| read_unit(rules, reading, unit));
     }
 
     /// The answer is over. `tail`: what came of its unfinished unit and was not pushed. Clients discard an event that lacks its empty line; but
     /// some ends count without it, and a line needs no line end.
     pub fn end(&mut self, tail: &[u8]) {
-        let Some(rest) = self.units.take_rest(tail) else { return };
-        if self.is_body {
-            (self.rules.read_body)(&mut self.reading, rest.trim_ascii());
-        } else {
-            read_unfinished(self.rules, &mut self.reading, &rest);
+        let rest = self.units.take_rest(tail);
+        match (rest, self.body) {
+            (Some(rest), None) => read_unfinished(self.rules, &mut self.reading, &rest),
+            (None, None) => {}
+            (Some(rest), Some(_)) => {
+                let text = rest.trim_ascii();
+                self.reading.seen.uncounted = self.rules.tokens.of_body(text);
+                (self.rules.read_body)(&mut self.reading, text);
+            }
+            (None, Some(length)) => self.reading.seen.uncounted = self.rules.tokens.of_unread(length),
         }
     }
 
@@ -73,6 +79,12 @@ impl Observer {
 pub(super) fn read_unfinished(rules: &Rules, reading: &mut Reading, rest: &[u8]) {
     let unit = Unit::unfinished(rules.framing, rest);
     if (rules.takes_unfinished)(&unit) {
-        (rules.read)(reading, &unit);
+        read_unit(rules, reading, &unit);
     }
+}
+
+/// The text first: a count in the same unit covers it.
+fn read_unit(rules: &Rules, reading: &mut Reading, unit: &Unit<'_>) {
+    reading.seen.uncounted += rules.tokens.of_unit(unit);
+    (rules.read)(reading, unit);
 }

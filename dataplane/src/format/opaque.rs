@@ -4,6 +4,7 @@ use super::Rules;
 use super::characters::Characters;
 use super::framing::Framing;
 use super::rules::Reading;
+use super::tokens::Tokens;
 use super::units::Unit;
 use relay_snapshot::{Provider, WireFormat};
 
@@ -19,6 +20,7 @@ pub(super) const RULES: Rules = Rules {
     allows_upgrade: false,
     wants_identity: false,
     characters: Characters::Unbilled,
+    tokens: Tokens::Unknown,
     read,
     read_body,
     takes_unfinished: |_: &Unit<'_>| false,
@@ -32,7 +34,7 @@ fn read(reading: &mut Reading, _unit: &Unit<'_>) {
 /// `usage` where most APIs have it: embeddings, transcriptions and more.
 pub(super) fn read_body(reading: &mut Reading, body: &[u8]) {
     if let Some(usage) = super::json::member(body, b"usage") {
-        reading.seen.usage.read_openai(usage);
+        reading.read_openai(usage);
     }
     reading.seen.error = super::json::member(body, b"error").is_some_and(super::json::is_something);
 }

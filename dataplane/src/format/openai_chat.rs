@@ -16,7 +16,9 @@
 use super::family::{Family, openai_error};
 use super::framing::Framing;
 use super::rules::{Failure, Reading, Rules};
+use super::tokens::{self, Tokens};
 use super::units::Unit;
+use super::weight::Weight;
 use super::{is_openai, json, opaque};
 use bytes::Bytes;
 use memchr::memmem::Finder;
@@ -31,6 +33,7 @@ pub(super) const RULES: Rules = Rules {
     has_terminal: true,
     takes_comments: true,
     wants_identity: true,
+    tokens: Tokens::Text { asks: tokens::of_chat, unit: text_of_chunk, body: |body| Weight::of_members(body, TEXT) },
     read,
     read_body: read_chunk,
     // SDKs stop at the line (tried).
@@ -38,6 +41,16 @@ pub(super) const RULES: Rules = Rules {
     failure: Some(failure),
     ..opaque::RULES
 };
+
+/// What a model writes: its answer, its thoughts, what it calls, why it does not.
+const TEXT: &[&[u8]] = &[b"content", b"reasoning_content", b"reasoning", b"arguments", b"refusal"];
+
+/// Behind the first `delta` of a chunk there is nothing else with these names.
+fn text_of_chunk(unit: &Unit<'_>) -> Weight {
+    static DELTA: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(r#""delta""#));
+    let text = DELTA.find(&unit.data).and_then(|at| unit.data.get(at..)).unwrap_or_default();
+    Weight::of_members(text, TEXT)
+}
 
 const DONE: &[u8] = b"[DONE]";
 
@@ -74,10 +87,10 @@ fn read_chunk(reading: &mut Reading, chunk: &[u8]) {
                     error |= read_choice(reading, choice);
                 }
             }
-            b"usage" => reading.seen.usage.read_openai(value),
+            b"usage" => reading.read_openai(value),
             b"x_groq" => {
                 if let Some(usage) = json::member(value, b"usage") {
-                    reading.seen.usage.read_openai(usage);
+                    reading.read_openai(usage);
                 }
             }
             _ => {}

@@ -3,6 +3,7 @@
 //! Source: OpenAI's OpenAPI description, server events of the Realtime API.
 
 use super::family::Family;
+use super::tokens::Tokens;
 use super::{Rules, Usage, is_openai, json, opaque};
 use crate::reason::Reason;
 use bytes::Bytes;
@@ -15,6 +16,7 @@ pub(super) const RULES: Rules = Rules {
     is_spoken: |provider, path| is_openai(provider) && path.ends_with("/realtime"),
     family: Some(Family::OpenAI),
     allows_upgrade: true,
+    tokens: Tokens::Told,
     ..opaque::RULES
 };
 

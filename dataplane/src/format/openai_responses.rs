@@ -12,7 +12,9 @@
 use super::family::{Family, openai_kind};
 use super::framing::Framing;
 use super::rules::{Failure, Reading, Rules};
+use super::tokens::{self, Tokens};
 use super::units::Unit;
+use super::weight::Weight;
 use super::{is_openai, json, opaque};
 use bytes::Bytes;
 use memchr::memmem::Finder;
@@ -28,10 +30,24 @@ pub(super) const RULES: Rules = Rules {
     has_terminal: true,
     takes_comments: true,
     wants_identity: true,
+    tokens: Tokens::Text { asks: tokens::of_responses, unit: text_of_event, body: |body| Weight::of_members(body, TEXT) },
     read,
     failure: Some(failure),
     ..opaque::RULES
 };
+
+/// What a model writes: its answer and its thoughts, what it calls, why it does not.
+const TEXT: &[&[u8]] = &[b"text", b"arguments", b"refusal"];
+
+/// Pieces stand in `delta`, and what is whole afterwards once more in other members.
+fn text_of_event(unit: &Unit<'_>) -> Weight {
+    static DELTA: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(r#""delta""#));
+    if unit.name.ends_with(b"audio.delta") {
+        return Weight::NONE;
+    }
+    let text = DELTA.find(&unit.data).and_then(|at| unit.data.get(at..)).unwrap_or_default();
+    Weight::of_members(text, &[b"delta"])
+}
 
 fn read(reading: &mut Reading, unit: &Unit<'_>) {
     static SEQUENCE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(r#""sequence_number""#));
@@ -62,7 +78,7 @@ fn read_event(reading: &mut Reading, unit: &Unit<'_>) {
             b"error" => reading.seen.error |= json::is_something(value),
             b"response" => {
                 if let Some(usage) = json::member(value, b"usage") {
-                    reading.seen.usage.read_openai(usage);
+                    reading.read_openai(usage);
                 }
             }
             _ => {}

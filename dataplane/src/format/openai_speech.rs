@@ -15,6 +15,7 @@ use super::characters::{self, Characters};
 use super::family::Family;
 use super::framing::Framing;
 use super::rules::{Reading, Rules};
+use super::tokens::Tokens;
 use super::units::Unit;
 use super::{is_openai, json, opaque};
 use memchr::memmem::Finder;
@@ -31,6 +32,7 @@ pub(super) const RULES: Rules = Rules {
     wants_identity: true,
     characters: Characters::Asked(characters::of_input),
     read,
+    tokens: Tokens::Told,
     ..opaque::RULES
 };
 
@@ -56,7 +58,7 @@ fn read_event(reading: &mut Reading, unit: &Unit<'_>) {
         match key {
             b"type" => kind = json::text(value),
             b"error" if json::is_something(value) => reading.seen.error = true,
-            b"usage" => reading.seen.usage.read_openai(value),
+            b"usage" => reading.read_openai(value),
             _ => {}
         }
     }

@@ -3,8 +3,10 @@
 use super::characters::Characters;
 use super::family::Family;
 use super::framing::Framing;
+use super::tokens::Tokens;
 use super::units::Unit;
 use super::usage::{Parts, Usage};
+use super::weight::Weight;
 use crate::reason::Reason;
 use bytes::Bytes;
 use relay_snapshot::{Provider, WireFormat};
@@ -31,6 +33,8 @@ pub(super) struct Rules {
     pub(super) wants_identity: bool,
     /// Where the characters stand that its provider bills.
     pub(super) characters: Characters,
+    /// What can be told of tokens without its provider's word.
+    pub(super) tokens: Tokens,
     /// Reads one unit of a stream: where it ends, where it fails, what is only lead-in, where usage stands.
     pub(super) read: fn(&mut Reading, &Unit<'_>),
     /// Reads a whole JSON body, as it comes where no stream was asked for.
@@ -64,6 +68,8 @@ pub struct Seen {
     pub content: bool,
     /// Tokens, as the provider counts them; no characters, which are not in what is read.
     pub usage: Usage,
+    /// Text of the model's that the provider's last count of output, if any, does not cover.
+    pub uncounted: Weight,
 }
 
 /// What is known of a stream while it is read.

@@ -6,9 +6,11 @@ mod gemini;
 mod json;
 mod ndjson;
 mod requests;
+mod prompt;
 mod responses;
 mod speech;
 mod splits;
+mod tokens;
 mod units;
 mod usage;
 

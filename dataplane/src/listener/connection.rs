@@ -8,7 +8,7 @@ use super::requests::{Load, Requests};
 use super::socket::Socket;
 use super::strict::{Guard, Link};
 use super::tls::{HANDSHAKE, Tls};
-use crate::relay::StreamTasks;
+use crate::relay::{StreamTasks, Turn};
 use bytes::Bytes;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -117,11 +117,7 @@ where
     // Without ALPN it is HTTP/1.1 (RFC 9113, section 3.3).
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let shared = Arc::clone(shared);
-    Some(if is_h2 {
-        Box::pin(http2(shared, stream, first))
-    } else {
-        Box::pin(turn.over_http1(http1(shared, stream, first)))
-    })
+    Some(if is_h2 { Box::pin(http2(shared, stream, first)) } else { over_http1(shared, stream, first, turn) })
 }
 
 async fn clear<T, G>(shared: &Arc<Shared>, mut socket: Socket<T, G>, first: Instant) -> Option<Running>
@@ -132,7 +128,10 @@ where
     let shared = Arc::clone(shared);
     match timeout_at(first, has_preface(&mut socket)).await {
         Ok(Ok(true)) => Some(Box::pin(http2(shared, socket, first))),
-        Ok(Ok(false)) => Some(Box::pin(socket.turn().over_http1(http1(shared, socket, first)))),
+        Ok(Ok(false)) => {
+            let turn = socket.turn();
+            Some(over_http1(shared, socket, first, turn))
+        }
         Ok(Err(_)) => None,
         Err(_) => {
             tracing::debug!("closed a connection that sent no request");
@@ -154,7 +153,14 @@ async fn has_preface<T: AsyncRead + Unpin, G: Unpin>(socket: &mut Socket<T, G>) 
     Ok(begin == PREFACE)
 }
 
-async fn http1<S>(shared: Arc<Shared>, stream: S, first: Instant)
+fn over_http1<S>(shared: Arc<Shared>, stream: S, first: Instant, turn: Arc<Turn>) -> Running
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    Box::pin(Arc::clone(&turn).over_http1(http1(shared, stream, first, turn)))
+}
+
+async fn http1<S>(shared: Arc<Shared>, stream: S, first: Instant, turn: Arc<Turn>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -164,13 +170,20 @@ where
     let connection = shared.protocols.http1.serve_connection(TokioIo::new(guard), requests).with_upgrades();
     tokio::pin!(connection);
     let closing = shared.proxy.drain.closing.clone();
+    // The connection first: what it leaves undone is looked at behind it.
     tokio::select! {
+        biased;
         // Errors of a connection are its client's: gone, or not speaking HTTP. Requests under way log their own end.
         ended = &mut connection => return log_end(ended),
+        () = turn.broken() => return,
         () = closing.cancelled() => {}
     }
     connection.as_mut().graceful_shutdown();
-    log_end(connection.await);
+    tokio::select! {
+        biased;
+        ended = &mut connection => log_end(ended),
+        () = turn.broken() => {}
+    }
 }
 
 async fn http2<S>(shared: Arc<Shared>, stream: S, first: Instant)

@@ -161,7 +161,8 @@ impl Drop for Place {
     }
 }
 
-/// An answer's body; its request is under way until the body is dropped.
+/// An answer's body; its request is under way until the body is dropped. One that the relay made whole holds nothing any more, whenever its client
+/// takes it.
 pub(super) struct Counted {
     body: AnswerBody,
     _place: Option<Place>,
@@ -169,7 +170,10 @@ pub(super) struct Counted {
 
 impl Counted {
     fn wrap(response: Response<AnswerBody>, place: Option<Place>) -> Response<Self> {
-        response.map(|body| Self { body, _place: place })
+        response.map(|body| {
+            let place = place.filter(|_| !matches!(body, AnswerBody::Whole(_)));
+            Self { body, _place: place }
+        })
     }
 }
 

@@ -60,14 +60,15 @@ impl Proxy {
         let mut exchange =
             Exchange::begin(Arc::clone(&self.metrics), request_id, request.method().clone(), path.clone());
         let mut admission = None;
+        let mut family = Family::of_path(&path);
         let (head, body) = request.into_parts();
         let asks_for_websocket = tunnel::is_asked_for(&head);
         let mut body = Peeked::new(&head, body);
         let outcome = tokio::select! {
             biased;
-            outcome = self.answer(&table, head, &mut body, &mut exchange, &mut admission) => outcome,
+            outcome = self.answer(&table, head, &mut body, &mut exchange, &mut admission, &mut family) => outcome,
             () = self.drain.cut.cancelled() => {
-                Err(Refusal::new(Reason::Draining, Family::of_path(&path), "the relay is shutting down; please retry".to_owned()))
+                Err(Refusal::new(Reason::Draining, family, "the relay is shutting down; please retry".to_owned()))
             }
         };
         let mut response = match outcome {
@@ -97,8 +98,9 @@ impl Proxy {
         body: &mut Peeked,
         exchange: &mut Exchange,
         admission: &mut Option<Decision>,
+        known_family: &mut Family,
     ) -> Result<(Outcome, Cut), Refusal> {
-        let family = Family::of_path(head.uri.path());
+        let family = *known_family;
         let refuse = |reason, message: String| Refusal::new(reason, family, message);
         if has_dot_segments(head.uri.path()) {
             return Err(refuse(Reason::BadRequest, "the path must not contain . or .. segments".to_owned()));
@@ -113,6 +115,7 @@ impl Proxy {
         let Chosen { route, matched } = find_route(tenant, &head, body, family, exchange).await?;
         let prefix = route.policy.rewrite_prefix.as_deref().map(|with| PrefixRewrite { matched, with });
         let family = family_of(route, prefix, head.uri.path());
+        *known_family = family;
         let refuse = |reason, message: String| Refusal::new(reason, family, message);
         if peek::declared_length(&head.headers).is_some_and(|length| length > route.body_max) {
             return Err(refuse(Reason::BodyTooLarge, too_large(&route.label, route.body_max)));

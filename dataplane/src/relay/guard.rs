@@ -2,6 +2,7 @@
 
 use super::deadline::{Alarm, Deadline};
 use super::ending::Stop;
+use super::leash::Leash;
 use crate::drain::{Cut, Watch};
 use crate::upstream::{Answer, UpstreamError};
 use bytes::Bytes;
@@ -77,6 +78,11 @@ impl<B: Source> Guarded<B> {
         self.last
     }
 
+    /// What ends it where nobody polls it.
+    pub(super) fn leash(&self) -> Leash {
+        Leash::new(self.cuts.again(), self.deadline)
+    }
+
     /// As [`Body::is_end_stream`].
     pub fn is_end_stream(&self) -> bool {
         self.answer.is_end_stream()
@@ -89,6 +95,7 @@ impl<B: Source> Guarded<B> {
 }
 
 /// What ends a stream from outside.
+#[derive(Debug)]
 pub struct Cuts {
     drain: Watch,
     tenant: Watch,
@@ -102,6 +109,11 @@ impl Cuts {
         Self { drain: drain.watch(), tenant: tenant.watch(), task: None }
     }
 
+    /// The same, for another task.
+    fn again(&self) -> Self {
+        Self { drain: self.drain.again(), tenant: self.tenant.again(), task: None }
+    }
+
     /// Which one has begun.
     fn begun(&self) -> Option<Stop> {
         if self.drain.is_cancelled() {
@@ -112,7 +124,7 @@ impl Cuts {
     }
 
     /// The same; the task is woken when one begins.
-    fn poll(&mut self, cx: &Context<'_>) -> Option<Stop> {
+    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Option<Stop> {
         let is_known = self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker()));
         if !is_known {
             self.task = Some(cx.waker().clone());

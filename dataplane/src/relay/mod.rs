@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The upstream is polled when the client has room, and not else: that is the whole backpressure. A client that stops reading is ended by its
-//! socket (HTTP/1.1) or by [`StreamTasks`] (HTTP/2).
+//! socket (HTTP/1.1) or by [`StreamTasks`] (HTTP/2); what ends the stream itself meanwhile, by its [`Turn`].
 
 mod deadline;
 mod ending;
@@ -13,6 +13,7 @@ mod events;
 mod guard;
 mod held;
 mod keep_alive;
+mod leash;
 mod lines;
 mod read_on;
 mod relayed;

@@ -5,10 +5,12 @@
 //! cancels the upstream. On HTTP/1.1 a stream is its connection, whose socket has a bound of its own, and says so here when that is over.
 
 use super::deadline::Alarm;
-use std::future::Future;
+use super::ending::Stop;
+use super::leash::Leash;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::task::futures::TaskLocalFuture;
@@ -38,6 +40,8 @@ pub struct Turn {
     given: AtomicU64,
     stalled: AtomicBool,
     is_http2: bool,
+    /// Of the stream that is under way.
+    leash: Mutex<Option<Leash>>,
 }
 
 impl Turn {
@@ -59,6 +63,41 @@ impl Turn {
     /// The client took nothing for too long: its stream ends for that.
     pub fn stall(&self) {
         self.stalled.store(true, Ordering::Relaxed);
+    }
+
+    fn leash(&self) -> MutexGuard<'_, Option<Leash>> {
+        // No invariant spans the lock: a panic inside leaves a whole leash.
+        self.leash.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A stream begins, and must end by this.
+    pub(super) fn begin(&self, leash: Leash) {
+        *self.leash() = Some(leash);
+    }
+
+    /// The end of that stream is decided.
+    pub(super) fn end(&self) {
+        *self.leash() = None;
+    }
+
+    /// What broke that stream off though its client had not read on.
+    pub(super) fn broken_by(&self) -> Option<Stop> {
+        self.leash().as_ref().and_then(Leash::broken_by)
+    }
+
+    /// Ready when the stream under way must be dropped: it should have ended, and its client does not read. To be called by the task of the stream
+    /// behind the stream itself, whenever the task is woken.
+    fn poll_broken(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.moves.load(Ordering::Relaxed) & 1 == 0 {
+            return Poll::Pending;
+        }
+        self.leash().as_mut().map_or(Poll::Pending, |leash| leash.poll(cx))
+    }
+
+    /// Waits until the stream under way on this connection must be dropped, and the connection with it: it should have ended (drain, suspension,
+    /// total time), and its client does not read. To be polled by the task of the connection, behind the connection. Cancel-safe.
+    pub async fn broken(&self) {
+        poll_fn(|cx| self.poll_broken(cx)).await;
     }
 
     /// A piece of so many bytes was given out.
@@ -138,6 +177,9 @@ impl<F: Future> Future for Supervised<F> {
         let moves = this.turn.moves.load(Ordering::Relaxed);
         if moves & 1 == 0 {
             return Poll::Pending;
+        }
+        if this.turn.poll_broken(cx).is_ready() {
+            return Poll::Ready(());
         }
         if moves != this.seen {
             this.seen = moves;

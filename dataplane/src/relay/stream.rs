@@ -58,6 +58,10 @@ enum Phase {
 
 impl<B: Source> Stream<B> {
     pub(super) fn new(source: Guarded<B>, manner: Manner, exchange: Exchange) -> Self {
+        let turn = Turn::of_task();
+        if let Some(turn) = &turn {
+            turn.begin(source.leash());
+        }
         let takes_comments = manner.framing == Framing::Events && manner.format.takes_comments();
         Self {
             source,
@@ -66,7 +70,7 @@ impl<B: Source> Stream<B> {
             observer: if manner.is_json { Observer::of_json(manner.format) } else { Observer::new(manner.format) },
             exchange,
             keep_alive: manner.keep_alive.filter(|_| takes_comments).map(KeepAlive::new),
-            turn: Turn::of_task(),
+            turn,
             left: Bytes::new(),
             phase: Phase::Running,
         }
@@ -161,6 +165,17 @@ impl<B: Source> Stream<B> {
 
     /// Decides the end, once: the upstream's body stopped.
     fn settle(&mut self, stop: Stop) -> Last {
+        let Ending { end, reason, last } = self.ending(stop);
+        if let Last::Clean(bytes) = &last
+            && !bytes.is_empty()
+        {
+            self.exchange.saw(bytes.len());
+        }
+        self.finish(end, reason);
+        last
+    }
+
+    fn ending(&mut self, stop: Stop) -> Ending {
         let tail = self.take_tail();
         let stopped = Stopped {
             stop,
@@ -170,14 +185,7 @@ impl<B: Source> Stream<B> {
             tail,
             request_id: &self.exchange.request_id,
         };
-        let Ending { end, reason, last } = stopped.ending();
-        if let Last::Clean(bytes) = &last
-            && !bytes.is_empty()
-        {
-            self.exchange.saw(bytes.len());
-        }
-        self.finish(end, reason);
-        last
+        stopped.ending()
     }
 
     /// What is held of an unfinished unit. It was the last that is seen of the stream.
@@ -196,6 +204,9 @@ impl<B: Source> Stream<B> {
         self.exchange.usage = Usage { characters, ..self.observer.seen().usage };
         self.exchange.reason = self.exchange.reason.or(reason);
         self.exchange.end(end);
+        if let Some(turn) = &self.turn {
+            turn.end();
+        }
     }
 
     /// The client takes no more. True: the end is still open, since the client went away before it.
@@ -203,9 +214,19 @@ impl<B: Source> Stream<B> {
         if self.phase != Phase::Running {
             return false;
         }
-        if self.turn.as_ref().is_some_and(|turn| turn.has_stalled()) {
-            self.exchange.reason = self.exchange.reason.or(Some(Reason::ClientStalled));
-            return true;
+        if let Some(turn) = self.turn.take() {
+            let broken_by = turn.broken_by();
+            turn.end();
+            if let Some(stop) = broken_by {
+                // Nobody is told.
+                let Ending { end, reason, .. } = self.ending(stop);
+                self.finish(end, reason);
+                return false;
+            }
+            if turn.has_stalled() {
+                self.exchange.reason = self.exchange.reason.or(Some(Reason::ClientStalled));
+                return true;
+            }
         }
         let seen = self.observer.seen();
         let (terminal, error) = (seen.terminal, seen.error);

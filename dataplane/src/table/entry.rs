@@ -101,7 +101,7 @@ impl RouteEntry {
 
     /// Takes over what the route's entry in the table before knew of the same backends. Only before the table is served.
     pub(super) fn carry_over(&self, before: &Self) {
-        self.balance.get_or_init(|| RouteBalance::after(&self.backends, before));
+        self.balance.get_or_init(|| RouteBalance::after(&self.backends, before.balance()));
     }
 
     /// The label value of a model: itself if a match of the route names it whole.

@@ -7,7 +7,7 @@ use relay_e2e::provider::{Ended, script};
 use tokio::time::{Instant, timeout};
 
 use crate::config::{self, KEY};
-use crate::frames::{END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, RST_STREAM, block, frame};
+use crate::frames::{END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, RST_STREAM, SETTINGS, block, frame};
 use crate::house::{CHAT, House, MESSAGES, SPEECH, chat, eventually, headers, provider, speech, wait_for};
 use crate::raw::{Client, LIMIT};
 
@@ -88,6 +88,22 @@ async fn one_stream_of_http_2_too_many_is_turned_away_too() {
     eventually("its place is free", || open(&house) == 1).await;
     frames.write(&frame(HEADERS, END_HEADERS | END_STREAM, 5, &block(&head))).await;
     assert_eq!(frames.next().await.expect("an answer").status(), 200);
+}
+
+#[tokio::test]
+async fn an_answer_of_the_relays_own_that_nobody_takes_holds_no_place() {
+    let (house, _provider) = house_with(capacity(100, 1)).await;
+    let mut frames = Frames::connect(house.addr).await;
+    // SETTINGS_INITIAL_WINDOW_SIZE 0: heads come, bodies wait.
+    frames.write(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await;
+    let head = [(":method", "GET"), (":scheme", "http"), (":path", "/v1/models"), (":authority", "relay")];
+    for stream in [1, 3, 5] {
+        frames.write(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&head))).await;
+        let answer = frames.next().await.expect("an answer");
+        assert_eq!((answer.kind, answer.stream), (HEADERS, stream));
+    }
+    assert_eq!(house.reasons(), vec!["key_missing"; 3], "none was turned away");
+    assert_eq!(house.chat("fake-ok").await.status, 200);
 }
 
 #[tokio::test]

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use relay_dataplane::listener::{FIRST_HEAD, HEAD, KEEP_ALIVE};
 use relay_e2e::provider::{Ended, script};
+use relay_snapshot::Provider as Kind;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use crate::config::KEY;
-use crate::house::{CHAT, House, MESSAGES, SPEECH, chat, headers, message, speech, wait_for};
+use crate::config::{self, KEY, backend, route};
+use crate::house::{CHAT, House, MESSAGES, SPEECH, chat, headers, message, provider, speech, wait_for};
 use crate::raw::{Client, End, LIMIT};
 
 #[tokio::test]
@@ -92,6 +93,20 @@ async fn cut_also_ends_what_waits_for_its_first_byte() {
     assert_eq!((answer.status, answer.header("x-relay-error")), (503, Some("draining")));
     house.ended(503, "Drained", Some("draining")).await;
     timeout(LIMIT, house.accepting).await.expect("the listener ends").expect("without a panic");
+}
+
+#[tokio::test]
+async fn what_waits_for_its_first_byte_is_told_in_the_shape_of_its_route() {
+    let provider = provider().await;
+    let mut route = route("r", "/own", vec![backend(Kind::Anthropic, provider.addr())]);
+    route.policy.rewrite_prefix = Some("/v1/messages".to_owned());
+    let house = House::new(&config::snapshot(vec![route])).await;
+    let client = house.open("/own", &message("fake-slow-first-1h")).await;
+    wait_for(&provider, |requests| !requests.is_empty()).await;
+    house.proxy.drain.cut.cancel();
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.header("x-relay-error")), (503, Some("draining")));
+    assert_eq!(answer.json()["type"], "error", "{}", answer.text());
 }
 
 /// No bytes are under way while the clock is paused and jumps from timer to timer.

@@ -10,6 +10,8 @@ use std::ops::RangeInclusive;
 
 /// The default of `body.max`, in bytes.
 const BODY_MAX: u64 = 10 << 20;
+/// The most tokens of an answer that may be reserved for a request.
+const MAX_OUTPUT: u32 = 10_000_000;
 /// The default of `hedge.maxPercent`.
 const HEDGE_PERCENT: u32 = 5;
 /// The default of `onClientGone.limit`, in milliseconds.
@@ -53,8 +55,15 @@ pub(crate) fn policy(spec: &RelayRouteSpec, rewrite_prefix: Option<String>) -> R
         retries: spec.retries.as_ref().map_or_else(|| Ok(Retries::default()), retries)?,
         hedge: spec.hedge.as_ref().map(|raw| hedge(raw, spec)).transpose()?,
         drain_ms: spec.on_client_gone.as_ref().map_or(Ok(0), drain)?,
-        ..Policy::default()
+        ask_usage: spec.usage == Some(crds::Usage::Ask),
+        max_output: max_output(spec.max_output)?,
     })
+}
+
+fn max_output(raw: Option<u32>) -> Result<u64, Problem> {
+    let Some(raw) = raw else { return Ok(Policy::default().max_output) };
+    ensure((1..=MAX_OUTPUT).contains(&raw), "spec.maxOutput", "", "must be 1 to 10000000")?;
+    Ok(u64::from(raw))
 }
 
 /// The largest request body, in bytes.

@@ -20,6 +20,8 @@ mod headers;
 mod identity;
 mod keys;
 mod lexical;
+mod limits;
+
 mod matches;
 mod problem;
 mod route;

@@ -2,7 +2,7 @@
 
 use crate::consent::Consent;
 use crate::problem::{Problem, ensure_distinct, ensure_length};
-use crate::{SecretData, backend, certificates, handling, identity, matches, secrets, selector};
+use crate::{SecretData, backend, certificates, handling, identity, limits, matches, secrets, selector};
 use kube::core::Selector;
 use relay_crds as crds;
 use relay_crds::RelayRoute;
@@ -113,7 +113,7 @@ fn parse(id: &ObjectId, raw: &RelayRoute) -> Result<ValidRoute, Problem> {
         timeouts: handling::timeouts(spec.timeouts.as_ref())?,
         policy: handling::policy(spec, rewrite_prefix)?,
         body_max: handling::body_max(spec.body.as_ref())?,
-        limits: relay_snapshot::Limits::default(),
+        limits: limits::of_route(spec.limits.as_ref())?,
         ready: false,
     };
     Ok(ValidRoute { route, selector, consent })

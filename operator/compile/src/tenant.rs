@@ -4,21 +4,17 @@ use crate::backend::NAME_FORM;
 use crate::consent::Consent;
 use crate::lexical::is_label;
 use crate::problem::{Problem, ensure, ensure_distinct, ensure_length};
-use crate::{SecretData, identity, secrets};
+use crate::{SecretData, identity, limits, secrets};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use relay_crds as crds;
-use relay_crds::{KeyStatus, OnSuspend, Period, RelayTenant, reason, rules};
+use relay_crds::{KeyStatus, OnSuspend, RelayTenant, reason, rules};
 use relay_snapshot::shards::sha256_hex;
-use relay_snapshot::{KeyDigest, Limits, ObjectId, RateLimit, Tenant};
+use relay_snapshot::{KeyDigest, ObjectId, Tenant};
 use std::collections::BTreeMap;
 
 /// The shortest text of a tenant's key, in bytes: what is shorter can be guessed.
 const KEY_MIN_BYTES: usize = 20;
-/// The largest `amount` and `burst`.
-const AMOUNT_MAX: u32 = 1_000_000_000;
-/// The limit of a tenant that names none.
-const DEFAULT_LIMIT: RateLimit = RateLimit { amount: 100, per_seconds: Period::Minute.seconds(), burst: 20 };
 
 /// A tenant that is valid in itself.
 pub(crate) struct ValidTenant {
@@ -115,12 +111,12 @@ fn parse(id: &ObjectId, raw: &RelayTenant) -> Result<ValidTenant, Problem> {
     ensure_distinct(&names, "spec.apiKeys", ".name")?;
     let allowed = spec.allowed_routes.as_ref().and_then(|allowed| allowed.namespaces.as_ref());
     let consent = Consent::parse("spec.allowedRoutes.namespaces", allowed)?;
-    let requests = spec.limits.as_ref().and_then(|limits| limits.requests.as_ref());
-    let requests = requests.map_or(Ok(Some(DEFAULT_LIMIT)), |raw| parse_limit("spec.limits.requests", raw))?;
+    let limits = limits::of_tenant(spec.limits.as_ref(), &spec.budgets)?;
+    let on_unavailable = limits::on_unavailable(spec.limits.as_ref());
     let suspended = spec.suspended.unwrap_or(false);
     let cut = spec.on_suspend == Some(OnSuspend::Cut);
     Ok(ValidTenant {
-        tenant: Tenant { suspended, cut, limits: Limits { requests, ..Limits::default() }, ..Tenant::new(id.clone()) },
+        tenant: Tenant { suspended, cut, limits, on_unavailable, ..Tenant::new(id.clone()) },
         created: identity::created(&raw.metadata),
         labels: raw.metadata.labels.clone().unwrap_or_default(),
         consent,
@@ -138,18 +134,4 @@ fn parse_key(at: &str, raw: &crds::ApiKey) -> Result<(), Problem> {
     let is_digest = |digits: &String| digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit());
     let fine = raw.sha256.as_ref().is_none_or(is_digest);
     ensure(fine, at, ".sha256", "must be 64 hex digits, the SHA-256 of the key's text; not the key itself")
-}
-
-/// `None`: unlimited.
-fn parse_limit(at: &str, raw: &crds::RequestsLimit) -> Result<Option<RateLimit>, Problem> {
-    let unlimited = raw.unlimited == Some(true);
-    ensure(unlimited != raw.amount.is_some(), at, "", rules::LIMIT_ONE_OF.1)?;
-    let pair = raw.amount.is_some() == raw.per.is_some() && (raw.burst.is_none() || raw.amount.is_some());
-    ensure(pair, at, "", rules::LIMIT_PER.1)?;
-    let (Some(amount), Some(per)) = (raw.amount, raw.per) else { return Ok(None) };
-    ensure(amount <= AMOUNT_MAX, at, ".amount", "must be at most 1000000000")?;
-    let burst = raw.burst.unwrap_or(amount.max(1));
-    let fine = (1..=AMOUNT_MAX).contains(&burst);
-    ensure(fine, at, ".burst", "must be 1 to 1000000000; amount: 0 lets nothing pass")?;
-    Ok(Some(RateLimit { amount, per_seconds: per.seconds(), burst }))
 }

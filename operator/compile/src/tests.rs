@@ -4,6 +4,7 @@ mod consent;
 mod handling;
 mod identity;
 mod keys;
+mod limits;
 mod manifests;
 mod order;
 mod refusals;

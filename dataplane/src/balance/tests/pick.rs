@@ -1,4 +1,4 @@
-use super::{backend, entry, table};
+use super::{backend, entry, table, unready};
 use crate::balance::health::{EJECTION, FAILURES};
 use crate::balance::{RouteBalance, Sign, publish};
 use crate::metrics::Metrics;
@@ -128,6 +128,27 @@ async fn a_reload_forgets_neither_health_nor_turn_of_a_backend_that_stays() {
     assert!(route(&serving).balance().is_well(0));
     serving.swap(table(all()), 5);
     assert!(route(&serving).balance().is_well(1), "what no table named was forgotten");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_that_is_not_ready_for_a_while_forgets_nothing() {
+    let serving = Serving::default();
+    let all = || vec![backend("a", 1, 0), backend("b", 1, 0), backend("c", 1, 0)];
+    let route = |serving: &Serving| std::sync::Arc::clone(&serving.table().routes()[0]);
+    serving.swap(table(all()), 1);
+    assert_eq!(order(&route(&serving), 2), "ab");
+    eject(route(&serving).balance(), 1);
+    assert!(route(&serving).balance().retries.take(20, Instant::now()));
+    for sequence in [2, 3] {
+        serving.swap(unready(all()), sequence);
+        assert!(route(&serving).backends.is_empty());
+    }
+    serving.swap(table(all()), 4);
+    let entry = route(&serving);
+    assert!(entry.balance().is_well(0) && !entry.balance().is_well(1) && entry.balance().is_well(2));
+    assert_eq!(order(&entry, 1), "c", "the turn goes on");
+    let left = (0..100).take_while(|_| entry.balance().retries.take(20, Instant::now())).count();
+    assert_eq!(left, 9, "what was spent is spent");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! HTTP/2 streams whose client does not read: the task of the stream polls its body as hyper does.
 
 use super::played::{CHAT, Play, next};
+use crate::relay::leash::LAST_CHANCE;
 use crate::relay::stall::{MAX_PIECE, StreamTasks, WRITE_STALL};
 use bytes::Bytes;
 use hyper::rt::Executor;
@@ -105,4 +106,45 @@ async fn what_a_client_was_given_buys_it_time_to_read_within_bounds() {
         assert_eq!(begun.elapsed(), WRITE_STALL + Duration::from_secs(bought));
         stage.has_ended("ClientGone", Some("client_stalled"));
     }
+}
+
+/// A client that reads nothing more must not hold up what ends its stream: it has a moment, and then the stream is dropped.
+#[tokio::test(start_paused = true)]
+async fn what_ends_a_stream_ends_it_also_where_its_client_does_not_read() {
+    for (ends_by, end, reason) in [
+        ("drain", "Drained", "draining"),
+        ("tenant", "Suspended", "tenant_suspended"),
+        ("total", "TotalTimeout", "total_timeout"),
+    ] {
+        let total = (ends_by == "total").then(|| Duration::from_secs(10));
+        let (stage, _, gone) = stream(Play { total, ..CHAT }, Arc::new(Semaphore::new(1))).await;
+        stage.say("data: 1\n\n");
+        stage.say("data: 2\n\n");
+        let begun = Instant::now();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(stage.ended(), None);
+        match ends_by {
+            "drain" => stage.drain.cancel(),
+            "tenant" => stage.tenant.cancel(),
+            _ => {}
+        }
+        gone.await.expect_err("dropped");
+        assert_eq!(begun.elapsed().as_secs(), 10 + LAST_CHANCE.as_secs());
+        assert!(stage.is_cancelled());
+        stage.has_ended(end, Some(reason));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_in_its_last_moment_is_told_the_end() {
+    let room = Arc::new(Semaphore::new(0));
+    let (stage, taken, gone) = stream(CHAT, Arc::clone(&room)).await;
+    stage.say("data: 1\n\n");
+    tokio::task::yield_now().await;
+    stage.drain.cancel();
+    tokio::time::sleep(LAST_CHANCE.mul_f32(0.9)).await;
+    room.add_permits(2);
+    gone.await.expect_err("dropped at its end");
+    assert!(taken.load(Ordering::SeqCst) > 9, "the error event too");
+    stage.has_ended("Drained", Some("draining"));
 }

@@ -1,6 +1,7 @@
 //! What is refused, in which field, with which words.
 
 mod handling;
+mod limits;
 
 use super::manifests::{digest, inputs, route, tenant};
 use crate::{Kind, Problem, compile};
@@ -156,7 +157,6 @@ fn route_parts() -> Vec<Fault> {
 }
 
 fn tenant_parts() -> Vec<Fault> {
-    let limit = |limit: Value, message| on_tenant(vec![("limits.requests", limit)], "spec.limits.requests", message);
     let secret = json!({"name": "s", "key": "k"});
     vec![
         on_tenant(vec![("apiKeys.0.sha256", Value::Null)], "spec.apiKeys[0]", rules::KEY_ONE_OF.1),
@@ -166,18 +166,12 @@ fn tenant_parts() -> Vec<Fault> {
             "spec.allowedRoutes.namespaces.selector",
             rules::CONSENT_SELECTOR.1,
         ),
-        limit(json!({}), rules::LIMIT_ONE_OF.1),
-        limit(json!({"unlimited": false}), rules::LIMIT_ONE_OF.1),
-        limit(json!({"unlimited": true, "amount": 1, "per": "Day"}), rules::LIMIT_ONE_OF.1),
-        limit(json!({"amount": 5}), rules::LIMIT_PER.1),
-        limit(json!({"unlimited": true, "per": "Day"}), rules::LIMIT_PER.1),
-        limit(json!({"unlimited": true, "burst": 5}), rules::LIMIT_PER.1),
     ]
 }
 
 /// Specs that a CEL rule refuses.
 pub(super) fn by_rule() -> Vec<Fault> {
-    let parts = [paths(), urls(), credentials(), route_parts(), tenant_parts(), handling::by_rule()];
+    let parts = [paths(), urls(), credentials(), route_parts(), tenant_parts(), handling::by_rule(), limits::by_rule()];
     parts.into_iter().flatten().collect()
 }
 
@@ -263,9 +257,6 @@ fn credential_shapes() -> Vec<Fault> {
 fn tenant_shapes() -> Vec<Fault> {
     let at = |part, value, field, message| on_tenant(vec![(part, value)], field, message);
     let too_many = "has 33 entries: at most 32 are allowed, split the object";
-    let amount = json!({"amount": 1_000_000_001, "per": "Day"});
-    let burst = json!({"amount": 1, "per": "Day", "burst": 0});
-    let burst_message = "must be 1 to 1000000000; amount: 0 lets nothing pass";
     let key = |name: &str| json!({"name": "ci", "secretRef": {"name": name, "key": "k"}});
     vec![
         at("apiKeys", json!([]), "spec.apiKeys", EMPTY),
@@ -275,14 +266,19 @@ fn tenant_shapes() -> Vec<Fault> {
         at("apiKeys.0.sha256", json!("abc"), "spec.apiKeys[0].sha256", DIGEST),
         at("apiKeys.0.sha256", json!("g".repeat(64)), "spec.apiKeys[0].sha256", DIGEST),
         at("apiKeys.0", key("A"), "spec.apiKeys[0].secretRef.name", SECRET_NAME),
-        at("limits.requests", amount, "spec.limits.requests.amount", "must be at most 1000000000"),
-        at("limits.requests", burst, "spec.limits.requests.burst", burst_message),
     ]
 }
 
 /// Specs that the schema refuses: lengths, patterns, unique keys.
 fn by_schema() -> Vec<Fault> {
-    let shapes = [match_shapes(), backend_shapes(), credential_shapes(), tenant_shapes(), handling::by_schema()];
+    let shapes = [
+        match_shapes(),
+        backend_shapes(),
+        credential_shapes(),
+        tenant_shapes(),
+        handling::by_schema(),
+        limits::by_schema(),
+    ];
     shapes.into_iter().flatten().collect()
 }
 

@@ -3,30 +3,7 @@
 use super::manifests::{compiled_tenant, digest, inputs, secret, tenant, verdict};
 use crate::{Kind, Summary, compile};
 use relay_crds::KeyStatus;
-use relay_snapshot::RateLimit;
 use serde_json::{Value, json};
-
-fn limit(limit: Value) -> Option<RateLimit> {
-    compiled_tenant(tenant("team-a/x", &[("limits.requests", limit)])).limits.requests
-}
-
-#[test]
-fn a_tenant_without_limits_has_the_documented_one() {
-    let expected = Some(RateLimit { amount: 100, per_seconds: 60, burst: 20 });
-    assert_eq!(compiled_tenant(tenant("team-a/x", &[])).limits.requests, expected);
-    assert_eq!(compiled_tenant(tenant("team-a/x", &[("limits", json!({}))])).limits.requests, expected);
-}
-
-#[test]
-fn limits_are_read_and_the_burst_is_the_amount_where_it_is_absent() {
-    let rate = |amount, per_seconds, burst| Some(RateLimit { amount, per_seconds, burst });
-    assert_eq!(limit(json!({"amount": 5, "per": "Hour"})), rate(5, 3600, 5));
-    assert_eq!(limit(json!({"amount": 5, "per": "Second", "burst": 9})), rate(5, 1, 9));
-    assert_eq!(limit(json!({"amount": 1_000_000_000, "per": "Day"})), rate(1_000_000_000, 86_400, 1_000_000_000));
-    assert_eq!(limit(json!({"amount": 5, "per": "Minute", "unlimited": false})), rate(5, 60, 5));
-    assert_eq!(limit(json!({"amount": 0, "per": "Minute"})), rate(0, 60, 1));
-    assert_eq!(limit(json!({"unlimited": true})), None);
-}
 
 #[test]
 fn suspension_is_passed_on() {

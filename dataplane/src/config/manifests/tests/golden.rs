@@ -3,6 +3,7 @@
 use super::*;
 
 mod handling;
+mod limits;
 
 fn route(from: &str, to: &str) -> String {
     assert!(ROUTE.contains(from), "{from}");
