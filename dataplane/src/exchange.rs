@@ -7,7 +7,7 @@ pub use bill::{Answered, Bill, Cost};
 use crate::drain::Cut;
 use crate::format::Seen;
 use crate::limits::{Reservation, Used};
-use crate::metrics::{Metrics, millis};
+use crate::metrics::{Metrics, millis, whole_micros};
 use crate::reason::{Reason, StreamEnd};
 use crate::relay::Deadline;
 use prometheus::IntGauge;
@@ -325,8 +325,8 @@ impl Exchange {
             end = end.name(),
             reason = self.reason.map(Reason::name),
             kind = self.kind.name(),
-            duration_ms = millis(self.started.elapsed()),
-            first_byte_ms = self.first_byte.map(millis),
+            duration_ms = whole_micros(self.started.elapsed()),
+            first_byte_ms = self.first_byte.map(whole_micros),
             chunks = self.chunks,
             bytes_out = self.bytes_out,
             bytes_in = self.bytes_in(),

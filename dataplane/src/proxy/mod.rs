@@ -75,9 +75,7 @@ impl Proxy {
             }
         };
         let mut response = match outcome {
-            Ok((Outcome::Answered(answered), tenant)) => {
-                respond::relayed(*answered, exchange, &self.drain.cut, &tenant)
-            }
+            Ok((Outcome::Answered(answered), tenant)) => respond::relayed(*answered, exchange, &self.drain, &tenant),
             Ok((Outcome::Switched(switching), tenant)) => {
                 switching.into_response(exchange, &self.drain, tenant, write_stall)
             }

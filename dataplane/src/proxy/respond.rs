@@ -1,7 +1,7 @@
 //! Makes an upstream's answer the client's.
 
 use super::headers;
-use crate::drain::Cut;
+use crate::drain::{Cut, Drain};
 use crate::exchange::{self, Exchange, Kind};
 use crate::format::{Format, Framing, characters};
 use crate::reason::Reason;
@@ -47,7 +47,7 @@ impl Bounds {
 }
 
 /// Status, headers and body pass unchanged, but for what speaks of one connection or of the provider's account.
-pub(super) fn relayed(answered: Answered, mut exchange: Exchange, drain: &Cut, tenant: &Cut) -> Response<AnswerBody> {
+pub(super) fn relayed(answered: Answered, mut exchange: Exchange, drain: &Drain, tenant: &Cut) -> Response<AnswerBody> {
     let Answered { response, format, bounds, asked_usage, .. } = answered;
     let (mut head, body) = response.into_parts();
     exchange.code = Some(head.status.as_u16());

@@ -3,7 +3,7 @@
 use super::deadline::{Alarm, Deadline};
 use super::ending::Stop;
 use super::leash::Leash;
-use crate::drain::{Cut, Watch};
+use crate::drain::{Cut, Drain, Watch};
 use crate::upstream::{Answer, UpstreamError};
 use bytes::Bytes;
 use http_body::{Body, SizeHint};
@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// What can be relayed: an [`Answer`], or a body that plays one.
 pub trait Source: Body<Data = Bytes, Error = UpstreamError> + Send + Unpin + 'static {}
@@ -103,18 +104,21 @@ pub struct Cuts {
     limit: Option<Watch>,
     /// The task that all of them wake.
     task: Option<Waker>,
+    /// The shutdown waits for the stream as long as this lives.
+    awaited: TaskTrackerToken,
 }
 
 impl Cuts {
-    /// The process's, the tenant's, and that of the tenant's budgets, if any of them stops streams.
-    pub fn new(drain: &Cut, tenant: &Cut, limit: Option<&Cut>) -> Self {
-        Self { drain: drain.watch(), tenant: tenant.watch(), limit: limit.map(Cut::watch), task: None }
+    /// The process's, which waits for the stream when it drains, the tenant's, and that of the tenant's budgets, if any of them stops streams.
+    pub fn new(drain: &Drain, tenant: &Cut, limit: Option<&Cut>) -> Self {
+        let (limit, awaited) = (limit.map(Cut::watch), drain.answers.token());
+        Self { drain: drain.cut.watch(), tenant: tenant.watch(), limit, task: None, awaited }
     }
 
     /// The same, for another task.
     fn again(&self) -> Self {
-        let limit = self.limit.as_ref().map(Watch::again);
-        Self { drain: self.drain.again(), tenant: self.tenant.again(), limit, task: None }
+        let (limit, awaited) = (self.limit.as_ref().map(Watch::again), self.awaited.clone());
+        Self { drain: self.drain.again(), tenant: self.tenant.again(), limit, task: None, awaited }
     }
 
     /// Which one has begun.

@@ -1,6 +1,6 @@
 //! A stream whose upstream and client are played by the test.
 
-use crate::drain::Cut;
+use crate::drain::{Cut, Drain};
 use crate::exchange::{Answered, Exchange};
 use crate::format::{Format, Framing};
 use crate::metrics::Metrics;
@@ -71,13 +71,14 @@ impl Play {
     fn parts(self) -> (Stage, Guarded<Played>, Manner, Exchange) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let metrics = Arc::new(Metrics::new().expect("names differ"));
-        let [drain, tenant, limit] = std::array::from_fn(|_| Cut::default());
+        let (all, [tenant, limit]) = (Drain::default(), std::array::from_fn(|_| Cut::default()));
+        let drain = all.cut.clone();
         let mut exchange =
             Exchange::begin(Arc::clone(&metrics), "id".to_owned(), http::Method::POST, "/v1/x".to_owned());
         exchange.code = Some(200);
         exchange.cost.answered = Answered::Well;
         let deadline = Deadline::after(Instant::now(), self.total);
-        let source = Guarded::new(Played(receiver), self.idle, deadline, Cuts::new(&drain, &tenant, Some(&limit)));
+        let source = Guarded::new(Played(receiver), self.idle, deadline, Cuts::new(&all, &tenant, Some(&limit)));
         let manner = Manner {
             asked_usage: self.asked_usage,
             format: self.format,
