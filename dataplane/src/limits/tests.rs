@@ -12,6 +12,7 @@ mod recovery;
 mod redis;
 mod reservations;
 pub(in crate::limits) mod server;
+mod sick;
 
 /// For tests that count exactly: a busy machine must not push a decision over its budget.
 const PATIENT: Duration = Duration::from_secs(20);
