@@ -1,7 +1,7 @@
 //! One request from its head to its end: what is counted and logged of it, and the guard that its end is decided exactly once.
 
 use crate::format::Usage;
-use crate::metrics::{Metrics, millis};
+use crate::metrics::{Metrics, millis, whole_micros};
 use crate::reason::{Reason, StreamEnd};
 use crate::relay::Deadline;
 use prometheus::IntGauge;
@@ -229,8 +229,8 @@ impl Exchange {
             end = end.name(),
             reason = self.reason.map(Reason::name),
             kind = self.kind.name(),
-            duration_ms = millis(self.started.elapsed()),
-            first_byte_ms = self.first_byte.map(millis),
+            duration_ms = whole_micros(self.started.elapsed()),
+            first_byte_ms = self.first_byte.map(whole_micros),
             chunks = self.chunks,
             bytes_out = self.bytes_out,
             bytes_in = through.map(|through| through.bytes_in),

@@ -27,7 +27,7 @@ pub const TABLE: &[(&str, &str)] = &[
     ("relay_storage_write_ms", "Milliseconds of a write to a store, such as the limit decision in Redis."),
     (
         "relay_first_byte_ms",
-        "Milliseconds from the request to the first byte of the answer's body: time to first token, to first audio.",
+        "Milliseconds from the request to the first byte of the answer's body: time to first token, to first audio. Includes up to 500 ms for which the begin of a stream is held to see whether it is an error, only where another attempt could follow.",
     ),
     ("relay_retries_total", "Further attempts at a request before its first byte, by why."),
     (
@@ -143,6 +143,11 @@ impl Metrics {
     pub fn render(&self) -> prometheus::Result<String> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
+}
+
+/// A duration in milliseconds to the third place, as people read it.
+pub fn whole_micros(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// A duration in milliseconds, as histograms take it.

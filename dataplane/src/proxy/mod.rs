@@ -73,7 +73,7 @@ impl Proxy {
         };
         let mut response = match outcome {
             Ok((Outcome::Answered(answered), tenant)) => {
-                respond::relayed(*answered, exchange, Cuts::new(&self.drain.cut, &tenant))
+                respond::relayed(*answered, exchange, Cuts::new(&self.drain, &tenant))
             }
             Ok((Outcome::Switched(switching), tenant)) => {
                 switching.into_response(exchange, &self.drain, tenant, write_stall)

@@ -3,7 +3,7 @@
 use super::deadline::{Alarm, Deadline};
 use super::ending::Stop;
 use super::leash::Leash;
-use crate::drain::{Cut, Watch};
+use crate::drain::{Cut, Drain, Watch};
 use crate::upstream::{Answer, UpstreamError};
 use bytes::Bytes;
 use http_body::{Body, SizeHint};
@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// What can be relayed: an [`Answer`], or a body that plays one.
 pub trait Source: Body<Data = Bytes, Error = UpstreamError> + Send + Unpin + 'static {}
@@ -101,17 +102,19 @@ pub struct Cuts {
     tenant: Watch,
     /// The task that both wake.
     task: Option<Waker>,
+    /// The shutdown waits for the stream as long as this lives.
+    awaited: TaskTrackerToken,
 }
 
 impl Cuts {
-    /// The process's, and the tenant's.
-    pub fn new(drain: &Cut, tenant: &Cut) -> Self {
-        Self { drain: drain.watch(), tenant: tenant.watch(), task: None }
+    /// The process's, which waits for the stream when it drains, and the tenant's.
+    pub fn new(drain: &Drain, tenant: &Cut) -> Self {
+        Self { drain: drain.cut.watch(), tenant: tenant.watch(), task: None, awaited: drain.answers.token() }
     }
 
     /// The same, for another task.
     fn again(&self) -> Self {
-        Self { drain: self.drain.again(), tenant: self.tenant.again(), task: None }
+        Self { drain: self.drain.again(), tenant: self.tenant.again(), task: None, awaited: self.awaited.clone() }
     }
 
     /// Which one has begun.

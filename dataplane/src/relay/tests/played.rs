@@ -1,6 +1,6 @@
 //! A stream whose upstream and client are played by the test.
 
-use crate::drain::Cut;
+use crate::drain::{Cut, Drain};
 use crate::exchange::Exchange;
 use crate::format::{Format, Framing};
 use crate::metrics::Metrics;
@@ -68,12 +68,13 @@ impl Play {
     fn parts(self) -> (Stage, Guarded<Played>, Manner, Exchange) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let metrics = Arc::new(Metrics::new().expect("names differ"));
-        let (drain, tenant) = (Cut::default(), Cut::default());
+        let (all, tenant) = (Drain::default(), Cut::default());
+        let drain = all.cut.clone();
         let mut exchange =
             Exchange::begin(Arc::clone(&metrics), "id".to_owned(), http::Method::POST, "/v1/x".to_owned());
         exchange.code = Some(200);
         let deadline = Deadline::after(Instant::now(), self.total);
-        let source = Guarded::new(Played(receiver), self.idle, deadline, Cuts::new(&drain, &tenant));
+        let source = Guarded::new(Played(receiver), self.idle, deadline, Cuts::new(&all, &tenant));
         let manner = Manner {
             format: self.format,
             framing: self.framing,
