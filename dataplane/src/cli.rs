@@ -99,10 +99,25 @@ pub struct Serve {
     /// Refuse upstreams in RANGE too, such as the cluster's pods and services, but for what --allow-cidr opens; may be given several times (comma-separated).
     #[arg(long, env = "RELAY_DENY_CIDR", value_name = "RANGE", value_delimiter = ',', help_heading = "Upstreams")]
     pub deny_cidr: Vec<Cidr>,
-    /// Redis that shares the limits between proxies, such as redis://:password@host:6379/0. Without it each proxy counts for itself.
+    /// Redis that shares the limits between proxies: redis://host:6379/0, rediss:// for TLS, redis+sentinel://host,host/MASTER, redis+cluster://host,host or redis+unix:///path. Without it each proxy counts for itself.
     #[arg(long, env = "RELAY_REDIS_URL", value_name = "URL", hide_env_values = true, help_heading = "Limits")]
     pub redis_url: Option<SecretText>,
-    /// How many proxies share the limits: each holds its part while Redis is away.
+    /// User at Redis, in place of the URL's.
+    #[arg(long, env = "RELAY_REDIS_USERNAME", value_name = "NAME", help_heading = "Limits")]
+    pub redis_username: Option<String>,
+    /// Password at Redis, in place of the URL's.
+    #[arg(
+        long,
+        env = "RELAY_REDIS_PASSWORD",
+        value_name = "PASSWORD",
+        hide_env_values = true,
+        help_heading = "Limits"
+    )]
+    pub redis_password: Option<SecretText>,
+    /// File with the certificates (PEM) that sign Redis', in place of the system's.
+    #[arg(long, env = "RELAY_REDIS_CA", value_name = "FILE", help_heading = "Limits")]
+    pub redis_ca: Option<PathBuf>,
+    /// How many proxies share the limits, until they have counted themselves in Redis: each holds its part while Redis is away.
     #[arg(long, env = "RELAY_REPLICAS", value_name = "N", default_value_t = 1, help_heading = "Limits", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub replicas: u32,
     /// On SIGTERM: how long to go on accepting, not ready, until load balancers look elsewhere.
