@@ -25,7 +25,8 @@ use relay_snapshot::{Provider, WireFormat};
 pub(super) const RULES: Rules = Rules {
     name: WireFormat::GeminiStream,
     is_spoken: |provider, path| {
-        matches!(provider, Provider::Gemini | Provider::Custom) && (path.ends_with(":streamGenerateContent") || path.ends_with(":generateContent"))
+        matches!(provider, Provider::Gemini | Provider::Custom)
+            && (path.ends_with(":streamGenerateContent") || path.ends_with(":generateContent"))
     },
     family: Some(Family::Gemini),
     framing: Framing::Events,

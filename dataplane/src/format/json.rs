@@ -4,8 +4,8 @@
 //! for, so neither the text inside strings nor a model's own JSON deeper down is taken for the provider's word. Texts that break off yield the
 //! members that are whole.
 
-use memchr::{memchr, memchr2};
 use memchr::memmem::Finder;
+use memchr::{memchr, memchr2};
 
 /// Key (as it stands between its quotes) and raw value of each member of an object; none where `text` is no object.
 pub(super) fn members(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
