@@ -3,8 +3,15 @@
 
 mod call;
 mod line;
+mod memory;
 mod rule;
+pub mod script;
+mod tenant;
+
+#[cfg(test)]
+mod tests;
 
 pub use self::call::{Admitted, Call, Id, LATE, Open, Refreshed, Reply, TTL, WindowLevel};
 pub use self::line::{COST_MAX, Level, Limit, Line, Standing};
+pub use self::memory::Account;
 pub use self::rule::{Backlog, Rule};

@@ -94,3 +94,65 @@ impl Rule {
         Duration::new(seconds, u32::try_from(micros % MICROS).unwrap_or_default() * 1000)
     }
 }
+
+/// The longest debt, in tokens beyond the burst: ten times what one request can be charged. The arithmetic of the script is proved up to it.
+const DEBT_MAX: u64 = 10_000_000_000;
+
+/// A bucket, under the rule that it was last used with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bucket {
+    rule: Rule,
+    /// When it is full, in ticks of its rule since 1970.
+    full_at: u128,
+    /// When it was last changed, in seconds since 1970.
+    written: u64,
+}
+
+impl Bucket {
+    /// A bucket with this backlog. `now` in microseconds since 1970.
+    pub(super) fn new(rule: Rule, backlog: Backlog, now: u64) -> Self {
+        let full_at = u128::from(now) * u128::from(rule.amount) + backlog.0;
+        Self { rule, full_at, written: now / 1_000_000 }
+    }
+
+    /// How long until it is full.
+    pub(super) fn backlog(&self, now: u64) -> Backlog {
+        // The clock may have been set back: nobody waits longer for it.
+        let set_back = u128::from(self.written.saturating_sub(now / 1_000_000)) * MICROS;
+        let ticks = (u128::from(now) + set_back) * u128::from(self.rule.amount);
+        Backlog(self.full_at.saturating_sub(ticks))
+    }
+
+    /// The same bucket as of now, so that a clock that was set back runs on from here.
+    pub(super) fn at(&self, now: u64) -> Self {
+        if self.written > now / 1_000_000 { Self::new(self.rule, self.backlog(now), now) } else { *self }
+    }
+
+    /// The same bucket under this rule: the tokens that are out stay out, at most all that there are, and come back at the new rate.
+    pub(super) fn under(&self, rule: Rule, now: u64) -> Self {
+        if self.rule == rule {
+            return self.at(now);
+        }
+        // Up, so that a change never gives a tick away.
+        let carried = (self.backlog(now).0 * rule.token()).div_ceil(self.rule.token());
+        Self::new(rule, Backlog(carried.min(rule.capacity())), now)
+    }
+
+    /// The same bucket with tokens taken, down to the longest debt, or given back, up to full.
+    pub(super) fn plus(&self, tokens: i64, now: u64) -> Self {
+        let backlog = self.backlog(now).0;
+        let ticks = u128::from(tokens.unsigned_abs()) * self.rule.token();
+        let changed = if tokens < 0 {
+            backlog.saturating_sub(ticks)
+        } else {
+            let most = (u128::from(self.rule.burst) + u128::from(DEBT_MAX)) * self.rule.token();
+            (backlog + ticks).min(most)
+        };
+        Self::new(self.rule, Backlog(changed), now)
+    }
+
+    /// When it is full, in seconds since 1970, rounded up.
+    pub(super) fn full_at(&self) -> u64 {
+        u64::try_from(self.full_at.div_ceil(u128::from(self.rule.amount) * MICROS)).unwrap_or(u64::MAX)
+    }
+}

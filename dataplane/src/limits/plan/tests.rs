@@ -12,8 +12,8 @@ fn rate(amount: u32) -> RateLimit {
     RateLimit { amount, per_seconds: 60, burst: amount.max(1) }
 }
 
-fn tokens(amount: u32, count: Count) -> Option<TokenLimit> {
-    Some(TokenLimit { rate: rate(amount), count })
+fn tokens(amount: u32, count: Count) -> TokenLimit {
+    TokenLimit { rate: rate(amount), count }
 }
 
 fn budget(name: &str, unit: Unit, stops_streams: bool) -> Budget {
@@ -54,12 +54,12 @@ fn costs(lines: &[Line]) -> Vec<(&str, u64)> {
 fn every_limit_of_tenant_and_route_is_a_line_with_its_cost() {
     let tenant = tenant(Limits {
         requests: Some(rate(10)),
-        tokens: tokens(1000, Count::Total),
+        tokens: Some(tokens(1000, Count::Total)),
         characters: Some(rate(500)),
         streams: Some(50),
         budgets: vec![budget("day", Unit::Tokens, false), budget("calls", Unit::Requests, false)],
     });
-    let route = route(Limits { tokens: tokens(100, Count::Output), streams: Some(2), ..Limits::default() });
+    let route = route(Limits { tokens: Some(tokens(100, Count::Output)), streams: Some(2), ..Limits::default() });
     let lines = tenant.request(Some(&route), ESTIMATE, NOON);
     let expected = [
         ("requests", 1),
@@ -105,7 +105,7 @@ fn a_body_is_read_only_where_something_in_it_is_counted() {
         (tenant.counts_tokens(Some(&route)), tenant.counts_characters(Some(&route)))
     };
     assert_eq!(counts(Limits::default()), (false, false));
-    assert_eq!(counts(Limits { tokens: tokens(0, Count::Input), ..Limits::default() }), (true, false));
+    assert_eq!(counts(Limits { tokens: Some(tokens(0, Count::Input)), ..Limits::default() }), (true, false));
     assert_eq!(counts(Limits { characters: Some(rate(9)), ..Limits::default() }), (false, true));
     let budgets = vec![budget("a", Unit::Requests, false), budget("b", Unit::Characters, true)];
     assert_eq!(counts(Limits { budgets, ..Limits::default() }), (false, true));

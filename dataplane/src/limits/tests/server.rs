@@ -45,7 +45,7 @@ impl RedisServer {
     }
 
     pub(in crate::limits) fn limiter(&self, options: RedisOptions) -> Limiter {
-        Limiter::redis(&self.url, options).unwrap()
+        Limiter::redis(&RedisOptions { url: self.url.clone().into(), ..options }).unwrap()
     }
 
     pub(in crate::limits) async fn connect(&self) -> MultiplexedConnection {
