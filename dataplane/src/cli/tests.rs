@@ -15,22 +15,25 @@ fn read(args: &[&str], set: &[&'static str]) -> Result<Option<ConfigSource>, Err
     Cli::read_with(command, args).map(|cli| cli.serve.source()).map_err(|error| error.kind())
 }
 
-fn cluster(dir: &str, namespace: Option<&str>) -> Option<ConfigSource> {
-    Some(ConfigSource::Cluster { dir: dir.into(), namespace: namespace.map(str::to_owned) })
+fn cluster(dir: &str, namespace: Option<&str>) -> ConfigSource {
+    ConfigSource::Cluster { dir: dir.into(), namespace: namespace.map(str::to_owned) }
 }
 
-fn manifests(dir: &str) -> Option<ConfigSource> {
-    Some(ConfigSource::Manifests(PathBuf::from(dir)))
+fn manifests(dir: &str) -> ConfigSource {
+    ConfigSource::Manifests(PathBuf::from(dir))
 }
 
 #[test]
 fn a_flag_goes_before_a_variable() {
-    assert_eq!(read(&["--manifests", "m"], &["config_dir"]), Ok(manifests("m")));
-    assert_eq!(read(&["--manifests", "m"], &["config_dir", "config_namespace"]), Ok(manifests("m")));
-    assert_eq!(read(&["--manifests", "m"], &["config_namespace"]), Ok(manifests("m")));
-    assert_eq!(read(&["--config-dir", "c"], &["manifests"]), Ok(cluster("c", None)));
-    assert_eq!(read(&["--config-dir", "c"], &["config_dir", "manifests"]), Ok(cluster("c", None)));
-    assert_eq!(read(&["--config-namespace", "n", "--config-dir", "c"], &["manifests"]), Ok(cluster("c", Some("n"))));
+    assert_eq!(read(&["--manifests", "m"], &["config_dir"]), Ok(Some(manifests("m"))));
+    assert_eq!(read(&["--manifests", "m"], &["config_dir", "config_namespace"]), Ok(Some(manifests("m"))));
+    assert_eq!(read(&["--manifests", "m"], &["config_namespace"]), Ok(Some(manifests("m"))));
+    assert_eq!(read(&["--config-dir", "c"], &["manifests"]), Ok(Some(cluster("c", None))));
+    assert_eq!(read(&["--config-dir", "c"], &["config_dir", "manifests"]), Ok(Some(cluster("c", None))));
+    assert_eq!(
+        read(&["--config-namespace", "n", "--config-dir", "c"], &["manifests"]),
+        Ok(Some(cluster("c", Some("n"))))
+    );
 }
 
 #[test]
@@ -50,6 +53,6 @@ fn a_namespace_goes_with_the_folder_of_a_cluster() {
         Err(ErrorKind::ArgumentConflict),
         "a flag is not left out in silence"
     );
-    assert_eq!(read(&["--config-dir", "c", "--config-namespace", "n"], &[]), Ok(cluster("c", Some("n"))));
+    assert_eq!(read(&["--config-dir", "c", "--config-namespace", "n"], &[]), Ok(Some(cluster("c", Some("n")))));
     assert_eq!(read(&[], &[]), Ok(None));
 }
