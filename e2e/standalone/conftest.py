@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import httpx
 import pytest
+import tables
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KEY = "relay-demo-tenant-key-not-a-secret"
@@ -156,3 +157,11 @@ def edit(path: pathlib.Path, pattern: str, replacement: str):
     fresh = path.with_suffix(".new")
     fresh.write_text(changed)
     shutil.move(fresh, path)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Prints what was measured."""
+    if tables.FOUND:
+        terminalreporter.section("figures")
+        for line in tables.lines():
+            terminalreporter.write_line(line)

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Documents whose links must lead somewhere.
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -19,6 +19,7 @@ const DOCUMENTS: [&str; 9] = [
     "e2e/cluster/README.md",
     "deploy/quickstart/README.md",
     "deploy/providers/README.md",
+    "deploy/limits/README.md",
 ];
 
 fn top() -> PathBuf {

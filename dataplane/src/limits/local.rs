@@ -146,15 +146,7 @@ impl Inner {
     pub(super) fn settle_local(&self, open: &Open, used: Used) {
         let settle = Call::Settle { id: open.id, lines: &open.lines, used };
         self.local.account().apply(&open.tenant.id, self.clock.micros(), &settle);
-        self.owe(open, used);
-    }
-
-    /// It is charged when Redis is back.
-    pub(super) fn owe(&self, open: &Open, used: Used) {
-        let mut tenant = open.tenant.lock();
-        for line in open.whole() {
-            tenant.owe(line, line.truth(used));
-        }
+        owe(open, used);
     }
 
     /// Uses of the share what is used of the whole, as far as is known.
@@ -168,6 +160,14 @@ impl Inner {
         if let Some(meters) = &tenant.meters {
             meters.share(proxies);
         }
+    }
+}
+
+/// It is charged when Redis is back.
+fn owe(open: &Open, used: Used) {
+    let mut tenant = open.tenant.lock();
+    for line in open.whole() {
+        tenant.owe(line, line.truth(used));
     }
 }
 

@@ -83,7 +83,7 @@ struct Inner {
 }
 
 enum Store {
-    Memory(Account),
+    Memory(Box<Account>),
     Redis(Redis),
 }
 
@@ -139,7 +139,7 @@ impl Limiter {
     /// Keeps the limits in this process, one of `replicas` that nothing connects: each holds its part, so that together they never admit more
     /// than the limit (parts are rounded down, but to 1 at least, and a process that starts again begins anew). 0 counts as 1.
     pub fn memory_share(replicas: u32) -> Self {
-        let inner = Arc::new(Inner::new(Store::Memory(Account::new()), replicas, LimitsMode::None));
+        let inner = Arc::new(Inner::new(Store::Memory(Box::default()), replicas, LimitsMode::None));
         Self { inner, worker: OnceLock::new() }
     }
 
@@ -161,7 +161,7 @@ impl Limiter {
     /// Never takes longer than the budget. A change of the plans holds from this very decision on.
     ///
     /// Cancel-safe: dropping the future leaves nothing locked or waiting. If it is dropped while Redis is asked, the request may or may not have
-    /// been counted; what was reserved runs out within 30 seconds.
+    /// been counted; what was reserved is given back.
     pub async fn admit(&self, tenant: &TenantPlan, route: Option<&RoutePlan>, estimate: Estimate) -> Decision {
         if tenant.is_empty(route) {
             return Decision::free(None, Mode::Shared, None);
@@ -251,16 +251,14 @@ impl Inner {
         asked: &Asked<'_>,
     ) -> Decision {
         let id = Id(rand::random());
+        let mut doubt = Doubt { limiter: self, state, id, lines: &asked.lines, is_asked: true };
         let (reply, store) = redis.admit(&state.id, id, &asked.lines).await;
-        match reply {
-            Some(reply) => Decision { store, ..self.decided(state, asked, id, &reply, Mode::Shared) },
-            None => {
-                if store.is_some() {
-                    self.undo(state, id, &asked.lines);
-                }
-                self.without_redis(plan, state, asked, store)
-            }
+        doubt.is_asked = reply.is_none() && store.is_some();
+        drop(doubt);
+        if let Some(reply) = reply {
+            return Decision { store, ..self.decided(state, asked, id, &reply, Mode::Shared) };
         }
+        self.without_redis(plan, state, asked, store)
     }
 
     /// An account decided on the whole limit.
@@ -289,15 +287,6 @@ impl Inner {
             Some(Reservation::new(Arc::clone(self), open))
         };
         Decision::of(asked, reply, || Verdict::Admitted(reservation()), mode)
-    }
-
-    /// Redis may have reserved what the relay heard nothing of: it is given back at once, and not when it runs out.
-    fn undo(&self, state: &Arc<TenantState>, id: Id, lines: &[Line]) {
-        if lines.iter().any(Line::is_held) {
-            let open = Open::doubtful(id, Arc::clone(state), lines);
-            // Lost, it runs out by itself; it is no settle that anybody misses.
-            let _ = self.queue.push(Arc::new(open), Used::default());
-        }
     }
 
     /// A request is over.
@@ -329,6 +318,26 @@ impl Inner {
         drop(home);
         if !self.queue.push(open, used) {
             self.counts.add(Settled::Lost, 1);
+        }
+    }
+}
+
+/// A question to Redis. Without an answer in time, or with a client that left meanwhile, Redis may have reserved what nobody here heard of: it is
+/// given back at once, and not when it runs out.
+struct Doubt<'a> {
+    limiter: &'a Inner,
+    state: &'a Arc<TenantState>,
+    id: Id,
+    lines: &'a [Line],
+    is_asked: bool,
+}
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        if self.is_asked && self.lines.iter().any(Line::is_held) {
+            let open = Open::doubtful(self.id, Arc::clone(self.state), self.lines);
+            // Lost, it runs out by itself; it is no settle that anybody misses.
+            let _ = self.limiter.queue.push(Arc::new(open), Used::default());
         }
     }
 }

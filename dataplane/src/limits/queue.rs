@@ -21,6 +21,8 @@ pub(super) struct Job {
     pub(super) open: Arc<Open>,
     pub(super) used: Used,
     pub(super) since: Instant,
+    /// It was sent, and no answer came: Redis may know of it.
+    pub(super) is_sent: bool,
 }
 
 /// First in, first out.
@@ -42,7 +44,7 @@ impl Queue {
         if jobs.len() >= CAPACITY {
             return false;
         }
-        jobs.push_back(Job { open, used, since: Instant::now() });
+        jobs.push_back(Job { open, used, since: Instant::now(), is_sent: false });
         drop(jobs);
         self.filled.notify_one();
         true
@@ -60,7 +62,7 @@ impl Queue {
     pub(super) fn put_back(&self, taken: Vec<Job>) -> usize {
         let mut jobs = self.lock();
         for job in taken.into_iter().rev() {
-            jobs.push_front(job);
+            jobs.push_front(Job { is_sent: true, ..job });
         }
         let lost = jobs.len().saturating_sub(CAPACITY);
         jobs.truncate(CAPACITY);

@@ -1,6 +1,6 @@
 use super::{
-    Decision, Estimate, Limiter, LimiterError, Mode, RedisOptions, Refused, Reservation, Standing, StoreCall,
-    StoreResult, TenantPlan, Used, Verdict,
+    Decision, Estimate, Limiter, LimiterError, LimitsMode, Mode, RedisOptions, Refused, Reservation, Standing,
+    StoreCall, StoreResult, TenantPlan, Used, Verdict,
 };
 use relay_snapshot::{Budget, Calendar, Count, Limits, ObjectId, RateLimit, Tenant, TokenLimit, Unavailable, Unit};
 use std::time::Duration;
@@ -8,9 +8,11 @@ use std::time::Duration;
 mod behaviours;
 mod memory;
 mod outage;
+mod recovery;
 mod redis;
 mod reservations;
 pub(in crate::limits) mod server;
+mod sick;
 
 /// For tests that count exactly: a busy machine must not push a decision over its budget.
 const PATIENT: Duration = Duration::from_secs(20);

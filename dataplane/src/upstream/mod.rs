@@ -35,6 +35,7 @@ use crate::table::Origin;
 use connection::Connection;
 use connector::{Offer, within};
 use http::{Request, Response};
+pub use http2::AHEAD;
 use http2::{Dialled, Lanes, Place, Undone};
 use hyper_util::client::legacy::connect::Connection as _;
 use pool::Pool;

@@ -15,7 +15,7 @@ mod tests;
 use crate::limits::{LimiterError, RedisOptions};
 use ::redis::cluster::ClusterClient;
 use ::redis::io::tcp::TcpSettings;
-use ::redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates};
+use ::redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, TlsCertificates};
 use base64::Engine;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -124,7 +124,11 @@ impl Sentinel {
 
     /// What connects to one of the Sentinels, with the master's credentials or without any.
     pub(super) fn sentinel(&self, info: &ConnectionInfo, with_credentials: bool) -> Result<Client, LimiterError> {
-        let info = if with_credentials { info.clone() } else { info.clone().set_redis_settings(Default::default()) };
+        let info = if with_credentials {
+            info.clone()
+        } else {
+            info.clone().set_redis_settings(RedisConnectionInfo::default())
+        };
         client(info, self.certificates.clone())
     }
 

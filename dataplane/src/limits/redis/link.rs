@@ -12,7 +12,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::time::sleep;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::limits::redis) mod tests;
 
 /// Commands that may wait for their answers on one connection.
 pub(super) const IN_FLIGHT: usize = 1024;

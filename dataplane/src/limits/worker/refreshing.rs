@@ -4,7 +4,7 @@ use super::{PATIENCE, REFRESH_TICKS, Worker};
 use crate::limits::Store;
 use crate::limits::account::{self, Call, Line, Refreshed, Reply};
 use crate::limits::local::share;
-use crate::limits::meter::Told;
+use crate::limits::meter::{Draw, Told};
 use crate::limits::redis::{Link, Redis};
 use crate::limits::reservation::{Home, Open};
 use crate::limits::tenants::TenantState;
@@ -34,7 +34,7 @@ impl Worker<'_> {
 
     /// As [`refresh`](Self::refresh), of these tenants. False: Redis does not answer.
     pub(super) async fn refresh_all(&self, redis: &Redis, link: &Arc<Link>, states: Vec<Arc<TenantState>>) -> bool {
-        let chunks: Vec<Chunk> = states.iter().flat_map(|state| self.chunks(state, |_| true)).collect();
+        let chunks: Vec<Chunk> = states.iter().flat_map(|state| chunks(state, |_| true)).collect();
         let told = stream::iter(chunks).map(|chunk| refresh_chunk(redis, link, chunk)).buffer_unordered(AT_ONCE);
         // All of them, also behind one that failed: a reservation must not be left between two homes.
         told.fold(true, |whole, told| std::future::ready(whole && told)).await
@@ -46,7 +46,7 @@ impl Worker<'_> {
         let everything = self.tick.is_multiple_of(REFRESH_TICKS);
         let local;
         let (account, is_whole) = match &self.inner.store {
-            Store::Memory(account) => (account, true),
+            Store::Memory(account) => (&**account, true),
             Store::Redis(_) => {
                 local = self.inner.local.account();
                 (&*local, false)
@@ -57,7 +57,7 @@ impl Worker<'_> {
                 continue;
             }
             let here = |home| if is_whole { home == Home::Account } else { home == Home::Local };
-            for mut chunk in self.chunks(&state, here) {
+            for mut chunk in chunks(&state, here) {
                 if !is_whole {
                     let tenant = state.lock();
                     for line in &mut chunk.windows {
@@ -72,25 +72,26 @@ impl Worker<'_> {
             }
         }
     }
+}
 
-    fn chunks(&self, state: &Arc<TenantState>, which: impl Fn(Home) -> bool) -> Vec<Chunk> {
-        let mut open = state.open();
-        open.retain(|open| which(*open.home()));
-        let windows = state.lock().stops.clone();
-        let with_draws = |open: &Arc<Open>| {
-            let drawn = open.draw.as_ref().map(|draw| draw.snapshot()).unwrap_or_default();
-            (Arc::clone(open), drawn)
-        };
-        let chunk = |(open, windows): (&[Arc<Open>], Vec<Line>)| Chunk {
-            state: Arc::clone(state),
-            open: open.iter().map(with_draws).collect(),
-            windows,
-        };
-        // Budgets are asked for with the last: what the others tell is in them then.
-        let last = open.len().div_ceil(CHUNK).saturating_sub(1);
-        let parts = open.chunks(CHUNK).enumerate();
-        parts.map(|(index, part)| chunk((part, if index == last { windows.clone() } else { Vec::new() }))).collect()
-    }
+/// What is held of a tenant, in calls of a bounded size.
+fn chunks(state: &Arc<TenantState>, which: impl Fn(Home) -> bool) -> Vec<Chunk> {
+    let mut open = state.open();
+    open.retain(|open| which(*open.home()));
+    let windows = state.lock().stops.clone();
+    let with_draws = |open: &Arc<Open>| {
+        let drawn = open.draw.as_ref().map(Draw::snapshot).unwrap_or_default();
+        (Arc::clone(open), drawn)
+    };
+    let chunk = |(open, windows): (&[Arc<Open>], Vec<Line>)| Chunk {
+        state: Arc::clone(state),
+        open: open.iter().map(with_draws).collect(),
+        windows,
+    };
+    // Budgets are asked for with the last: what the others tell is in them then.
+    let last = open.len().div_ceil(CHUNK).saturating_sub(1);
+    let parts = open.chunks(CHUNK).enumerate();
+    parts.map(|(index, part)| chunk((part, if index == last { windows.clone() } else { Vec::new() }))).collect()
 }
 
 impl Chunk {
@@ -105,7 +106,9 @@ impl Chunk {
         let told: Vec<Told<'_>> = levels.filter_map(|(line, level)| Some(Told { line, level: (*level)? })).collect();
         let mut meters: Vec<_> = self.open.iter().filter_map(|(open, _)| Some(open.draw.as_ref()?.meters())).collect();
         meters.dedup_by(|a, b| Arc::ptr_eq(a, b));
-        meters.iter().for_each(|meters| meters.refreshed(&told));
+        for meters in meters {
+            meters.refreshed(&told);
+        }
         if is_whole {
             self.state.lock().learn_windows(&self.windows, &refreshed.windows);
         }

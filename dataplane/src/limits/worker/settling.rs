@@ -66,7 +66,8 @@ impl Worker<'_> {
             draw.settled(job.used);
         }
         if !job.open.is_doubtful {
-            self.inner.counts.add(if known { Settled::Shared } else { Settled::Late }, 1);
+            let taken = known || job.is_sent;
+            self.inner.counts.add(if taken { Settled::Shared } else { Settled::Late }, 1);
         }
     }
 
