@@ -15,7 +15,6 @@ use crate::proxy::Proxy;
 use crate::serving::Serving;
 use crate::table::Table;
 use crate::upstream::{Connector, ConnectorOptions, Upstreams};
-use relay_snapshot::SecretText;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,7 +50,7 @@ pub enum StartError {
     /// The manifests have errors, which were printed.
     #[error("the manifests in {} have errors", .0.display())]
     Manifests(PathBuf),
-    /// `--redis-url` can't be used.
+    /// `--redis-url`, or what stands beside it, can't be used.
     #[error("--redis-url: {0}")]
     Redis(#[from] LimiterError),
     /// `--tls-dir` has no certificate that can be used.
@@ -97,9 +96,11 @@ pub async fn serve(options: Serve) -> Result<(), StartError> {
     // One at a time: two scrapes at once would both add the same difference.
     let one_at_a_time = Mutex::new(());
     let served = Arc::clone(&serving);
+    let counted = Arc::clone(&limiter);
     let refresh = Box::new(move |metrics: &Metrics| {
         let _turn = one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
         count_reloads(metrics, &stats);
+        counted.publish(metrics);
         balance::publish(served.table().routes(), metrics);
     });
     let admin = Admin {
@@ -107,6 +108,7 @@ pub async fn serve(options: Serve) -> Result<(), StartError> {
         metrics: Arc::clone(&metrics),
         drain: drain.clone(),
         ready: is_ready,
+        limits: limiter.mode(),
         refresh,
     };
     tokio::spawn(admin::run(admin_listener, Arc::new(admin)));
@@ -119,20 +121,27 @@ pub async fn serve(options: Serve) -> Result<(), StartError> {
     if let Some(tls) = &clients.tls {
         tokio::spawn(Arc::clone(tls).run(Arc::clone(&metrics), stop.clone()));
     }
+    let settles = Arc::clone(&limiter);
     let proxy = Arc::new(Proxy { serving, limiter, upstreams, metrics, drain: drain.clone() });
     let Capacity { connections, requests } = clients.capacity;
     let (tls, version) = (clients.tls.is_some(), env!("CARGO_PKG_VERSION"));
     tracing::info!(%listen, tls, admin = %admin_address, connections, requests, version, "listening");
     let accepting = tokio::spawn(listener::run_with(listener, proxy, clients));
     let ended = drain_on_signal(signals, &drain, options.lame_duck, options.drain_timeout, accepting).await;
+    settles.close().await;
     stop.cancel();
     ended
 }
 
 fn limiter(options: &Serve) -> Result<Limiter, LimiterError> {
-    let redis = RedisOptions { replicas: options.replicas, ..RedisOptions::default() };
-    let url = options.redis_url.as_ref().map(SecretText::expose);
-    url.map_or_else(|| Ok(Limiter::memory_share(options.replicas)), |url| Limiter::redis(url, redis))
+    let Some(url) = &options.redis_url else { return Ok(Limiter::memory_share(options.replicas)) };
+    Limiter::redis(&RedisOptions {
+        username: options.redis_username.clone(),
+        password: options.redis_password.clone(),
+        ca: options.redis_ca.clone(),
+        replicas: options.replicas,
+        ..RedisOptions::new(url.clone())
+    })
 }
 
 /// What clients may do, by the machine and by flags.

@@ -32,7 +32,11 @@ pub(super) const RULES: Rules = Rules {
     has_terminal: true,
     takes_comments: true,
     wants_identity: true,
-    tokens: Tokens::Text { asks: tokens::of_messages, unit: text_of_event, body: |body| Weight::of_members(body, TEXT) },
+    tokens: Tokens::Text {
+        asks: tokens::of_messages,
+        unit: text_of_event,
+        body: |body| Weight::of_members(body, TEXT),
+    },
     read,
     read_body,
     failure: Some(failure),

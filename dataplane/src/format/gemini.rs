@@ -25,7 +25,8 @@ use relay_snapshot::{Provider, WireFormat};
 pub(super) const RULES: Rules = Rules {
     name: WireFormat::GeminiStream,
     is_spoken: |provider, path| {
-        matches!(provider, Provider::Gemini | Provider::Custom) && (path.ends_with(":streamGenerateContent") || path.ends_with(":generateContent"))
+        matches!(provider, Provider::Gemini | Provider::Custom)
+            && (path.ends_with(":streamGenerateContent") || path.ends_with(":generateContent"))
     },
     family: Some(Family::Gemini),
     framing: Framing::Events,
@@ -85,8 +86,12 @@ fn read_chunk(reading: &mut Reading, chunk: &[u8]) {
     }
 }
 
-/// SDKs raise `ServerError` for a top-level `error` whose code is 5xx.
+/// SDKs raise `ServerError` for a top-level `error` whose code is 5xx, and `ClientError` for 4xx: a budget is spent by the client.
 fn failure(failure: &Failure<'_>) -> Bytes {
-    let error = gemini_error(failure.reason, StatusCode::SERVICE_UNAVAILABLE, failure.message, failure.request_id);
+    let status = match failure.reason.status() {
+        StatusCode::TOO_MANY_REQUESTS => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let error = gemini_error(failure.reason, status, failure.message, failure.request_id);
     Bytes::from(format!("data: {error}\r\n\r\n"))
 }

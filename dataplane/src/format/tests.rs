@@ -1,12 +1,13 @@
 mod anthropic;
+mod asking;
 mod characters;
 mod chat;
 mod family;
 mod gemini;
 mod json;
 mod ndjson;
-mod requests;
 mod prompt;
+mod requests;
 mod responses;
 mod speech;
 mod splits;
@@ -18,7 +19,7 @@ use super::{Format, Observer, Seen, Usage};
 use crate::reason::Reason;
 use serde_json::Value;
 
-const REASONS: [Reason; 23] = [
+const REASONS: [Reason; 28] = [
     Reason::BadRequest,
     Reason::ConflictingCredentials,
     Reason::KeyMissing,
@@ -30,6 +31,11 @@ const REASONS: [Reason; 23] = [
     Reason::RequestTooSlow,
     Reason::Overloaded,
     Reason::RequestsLimited,
+    Reason::TokensLimited,
+    Reason::CharactersLimited,
+    Reason::StreamsLimited,
+    Reason::BudgetSpent,
+    Reason::LimitsUnavailable,
     Reason::RouteNotReady,
     Reason::NoBackend,
     Reason::UpstreamConnect,

@@ -45,7 +45,11 @@ impl<B: Source> Drop for Relayed<B> {
         if stream.leave() {
             match stream.read_on() {
                 Some(limit) => read_on::begin(stream, limit),
-                None => stream.finish(StreamEnd::ClientGone, None),
+                None => {
+                    // Its last words may tell what it cost.
+                    stream.take_tail();
+                    stream.finish(StreamEnd::ClientGone, None);
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod endings;
 mod refused;
+mod spent;
 mod talk;
 
 use relay_e2e::provider::{Ended, script};

@@ -128,7 +128,9 @@ fn thoughts_calls_and_refusals_weigh_like_text() {
         (OpenAIChat, chat(r#"{"refusal":"no","content":null}"#), 2),
         (
             OpenAIChat,
-            chat(r#"{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]}"#),
+            chat(
+                r#"{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]}"#,
+            ),
             7,
         ),
         (OpenAIChat, chat(r#"{"content":"a \"delta\" of \u65e5"}"#), 17),
@@ -136,7 +138,11 @@ fn thoughts_calls_and_refusals_weigh_like_text() {
         (OpenAIResponses, named("response.function_call_arguments.delta", r#"{"delta":"{}","item_id":"abc"}"#), 2),
         (OpenAIResponses, named("response.audio.delta", r#"{"delta":"QUJD"}"#), 0),
         (OpenAIResponses, named("response.output_text.done", r#"{"text":"abcd"}"#), 0),
-        (AnthropicMessages, named("content_block_delta", r#"{"delta":{"type":"thinking_delta","thinking":"abcd"}}"#), 4),
+        (
+            AnthropicMessages,
+            named("content_block_delta", r#"{"delta":{"type":"thinking_delta","thinking":"abcd"}}"#),
+            4,
+        ),
         (AnthropicMessages, named("content_block_delta", r#"{"delta":{"partial_json":"{\"a\""}}"#), 4),
         (AnthropicMessages, named("content_block_delta", r#"{"delta":{"signature":"abcd"}}"#), 0),
         (AnthropicMessages, named("content_block_start", r#"{"content_block":{"text":"abcd"}}"#), 0),
@@ -152,9 +158,17 @@ fn a_whole_answer_weighs_its_text_and_one_that_is_too_long_its_bytes() {
     for (format, text, quarters) in [
         (OpenAIChat, r#"{"id":"abc","choices":[{"message":{"role":"assistant","content":"abcdef"}}]}"#, 6),
         (OpenAIChat, r#"{"choices":[{"message":{"content":"abcdef"}}],"usage":{"completion_tokens":3}}"#, 0),
-        (OpenAIResponses, r#"{"output":[{"content":[{"type":"output_text","text":"abcdef"}]}],"text":{"format":{"type":"text"}}}"#, 6),
+        (
+            OpenAIResponses,
+            r#"{"output":[{"content":[{"type":"output_text","text":"abcdef"}]}],"text":{"format":{"type":"text"}}}"#,
+            6,
+        ),
         (AnthropicMessages, r#"{"content":[{"type":"text","text":"abcdef"}]}"#, 6),
-        (GeminiStream, r#"[{"candidates":[{"content":{"parts":[{"text":"abc"}]}}]},{"candidates":[{"content":{"parts":[{"text":"def"}]}}]}]"#, 6),
+        (
+            GeminiStream,
+            r#"[{"candidates":[{"content":{"parts":[{"text":"abc"}]}}]},{"candidates":[{"content":{"parts":[{"text":"def"}]}}]}]"#,
+            6,
+        ),
         (Ndjson, r#"{"message":{"content":"abcdef"}}"#, 6),
         (Opaque, r#"{"text":"abcdef"}"#, 0),
     ] {

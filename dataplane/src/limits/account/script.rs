@@ -9,7 +9,7 @@ use crate::limits::plan::Used;
 use relay_snapshot::ObjectId;
 
 /// The script; its proof of exactness is in it.
-pub const SOURCE: &str = include_str!("limits.lua");
+pub const SOURCE: &str = concat!(include_str!("lua/account.lua"), include_str!("lua/reservations.lua"));
 
 /// A reply that the script never gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -19,10 +19,17 @@ pub(in crate::limits) struct RedisServer {
 impl RedisServer {
     /// On a Unix socket in a folder of its own: no port that another test could take.
     pub(in crate::limits) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// On a Unix socket, with further arguments.
+    pub(in crate::limits) async fn start_with(arguments: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
         let socket = dir.path().join("redis.sock").display().to_string();
         let url = format!("redis+unix://{socket}");
-        Self::launch(dir, vec!["--port".into(), "0".into(), "--unixsocket".into(), socket], url).await
+        let mut all = vec!["--port".into(), "0".into(), "--unixsocket".into(), socket];
+        all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        Self::launch(dir, all, url).await
     }
 
     /// On a free port of 127.0.0.1, with a password.
@@ -45,7 +52,7 @@ impl RedisServer {
     }
 
     pub(in crate::limits) fn limiter(&self, options: RedisOptions) -> Limiter {
-        Limiter::redis(&self.url, options).unwrap()
+        Limiter::redis(&RedisOptions { url: self.url.clone().into(), ..options }).unwrap()
     }
 
     pub(in crate::limits) async fn connect(&self) -> MultiplexedConnection {
@@ -86,6 +93,13 @@ impl RedisServer {
     pub(in crate::limits) async fn restart(&mut self) {
         self.child = spawn(&self.dir, &self.arguments);
         self.answers().await;
+    }
+
+    /// At the same address, with what it saved and with further arguments.
+    pub(in crate::limits) fn restart_without_waiting(&mut self, arguments: &[&str]) {
+        let mut all = self.arguments.clone();
+        all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self.child = spawn(&self.dir, &all);
     }
 
     async fn answers(&mut self) {
