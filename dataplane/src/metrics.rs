@@ -49,7 +49,7 @@ pub const TABLE: &[(&str, &str)] = &[
     ),
     (
         "relay_characters_total",
-        "Characters that were made speech, as the provider bills them, of requests answered 2xx.",
+        "Characters that were made speech, as the provider bills them.",
     ),
     (
         "relay_tokens_total",
