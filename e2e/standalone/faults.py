@@ -41,8 +41,10 @@ class Line:
         self.began.set()
         await self.ended.wait()
         server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
             task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     async def _connection(self, client_reader, client_writer):
         try:

@@ -31,7 +31,7 @@ def took(load: Steady) -> list[float]:
     return [answer.took * 1000 for answer in load.answers[QUIET:]]
 
 
-def test_a_flood_that_is_refused_does_not_slow_a_neighbour(programs, provider, tmp_path):
+def test_a_flood_that_is_refused_does_not_slow_a_neighbour(undisturbed, programs, provider, tmp_path):
     tenants = fleet.tenant("quiet", "requests: {amount: 100000, per: Second}"), fleet.tenant("flood", "requests: {amount: 1, per: Hour, burst: 1}")
     manifests = fleet.write(tmp_path / "manifests", fleet.route(provider.ports["listen"]), *tenants)
     with redises.single(tmp_path) as redis:

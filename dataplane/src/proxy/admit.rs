@@ -69,7 +69,7 @@ impl Proxy {
             }
             Verdict::Unavailable => {
                 let message = format!(
-                    "the limits of tenant {} can't be told now, and it wants no answers without them: please retry",
+                    "the limits of tenant {} can't be asked now, and it lets nothing through without them: please retry",
                     tenant.label
                 );
                 Err(Refusal::new(Reason::LimitsUnavailable, family, message))
