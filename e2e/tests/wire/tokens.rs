@@ -106,14 +106,14 @@ async fn left_now(house: &House) -> u64 {
 
 /// The same, when all that is over is settled.
 async fn left_of(house: &House, expected: u64) {
-    let mut left = 0;
+    let mut left = left_now(house).await;
     for _ in 0..10_000 {
-        left = left_now(house).await;
         if left == expected {
-            return;
+            break;
         }
+        left = left_now(house).await;
     }
-    panic!("{left} are left, not {expected}");
+    assert_eq!(left, expected);
 }
 
 #[tokio::test]
@@ -221,6 +221,25 @@ async fn every_end_is_settled_with_what_is_known_of_it() {
         drop(client);
         spent += weight(&chat("fake-slow-first-1h"));
         left_of(&house, all - spent).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_route_that_reads_on_settles_the_truth_of_a_client_that_left() {
+    by_both(async |limiter| {
+        let provider = crate::house::provider().await;
+        let mut snapshot = simple(provider.addr());
+        snapshot.tenants = vec![Tenant { limits: tokens(10_000, Count::Total), ..tenant("a") }];
+        snapshot.routes[0].policy.ask_usage = true;
+        snapshot.routes[0].policy.drain_ms = 60_000;
+        let house = House::limited(&snapshot, limiter).await;
+        let mut client = house.open(CHAT, &chat("fake-tokens-300-stall-300ms-at-5")).await;
+        client.read_text(&format!("{}\"", script::token(4))).await;
+        drop(client);
+        left_of(&house, 10_000 - 3 - 300).await;
+        assert_eq!(house.samples("relay_tokens_total").len(), 2);
+        assert!(house.samples("relay_tokens_total").iter().all(|(labels, _)| labels["estimated"] == "false"));
     })
     .await;
 }
