@@ -5,7 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Types of conditions. All of them have positive polarity: True is good.
+/// Types of conditions. All but the last have positive polarity: True is good.
 pub mod condition {
     /// The object is valid.
     pub const ACCEPTED: &str = "Accepted";
@@ -15,6 +15,8 @@ pub mod condition {
     pub const PROGRAMMED: &str = "Programmed";
     /// All of the above.
     pub const READY: &str = "Ready";
+    /// Some proxies do not share the tenant's limits now. There only while it is True; Ready does not depend on it.
+    pub const DEGRADED: &str = "Degraded";
 }
 
 /// Reasons of conditions; those of Gateway API where they fit.
@@ -43,6 +45,8 @@ pub mod reason {
     pub const NO_READY_PROXIES: &str = "NoReadyProxies";
     /// Programmed: some proxies serve it and some do not.
     pub const PARTIALLY_PROGRAMMED: &str = "PartiallyProgrammed";
+    /// Degraded: some proxies can't ask Redis; the message tells how many, and why.
+    pub const LIMITS_NOT_SHARED: &str = "LimitsNotShared";
 }
 
 /// How many proxies serve the object.
@@ -86,7 +90,7 @@ pub struct RelayTenantStatus {
     /// The generation of the object that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Accepted, ResolvedRefs, Programmed and their summary Ready.
+    /// Accepted, ResolvedRefs, Programmed and their summary Ready; Degraded while some proxies do not share the limits.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

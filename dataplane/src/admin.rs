@@ -4,6 +4,7 @@
 mod tests;
 
 use crate::drain::Drain;
+use crate::limits::LimitsMode;
 use crate::listener::{Arrived, Reserve};
 use crate::metrics::Metrics;
 use crate::serving::{Revision, Serving};
@@ -36,6 +37,8 @@ pub struct Admin {
     pub drain: Drain,
     /// Whether configuration has come, and is as fresh as can be known at start.
     pub ready: watch::Receiver<bool>,
+    /// Whether limits are shared.
+    pub limits: watch::Receiver<LimitsMode>,
     /// Called before metrics are rendered, for figures that are read and not counted.
     pub refresh: Box<dyn Fn(&Metrics) + Send + Sync>,
 }
@@ -92,7 +95,7 @@ impl Admin {
         )
     }
 
-    /// `?after=R&wait=10s`: answers when the revision is another than R, or after the wait.
+    /// `?after=R&wait=10s`: answers when the revision is another than R, when limits begin or cease to be shared, or after the wait.
     async fn revision(&self, query: &str) -> Response<Full<Bytes>> {
         let mut after = None;
         let mut wait = Duration::ZERO;
@@ -106,13 +109,22 @@ impl Admin {
                 _ => {}
             }
         }
-        let mut watch = self.serving.watch();
+        let (mut watch, mut limits) = (self.serving.watch(), self.limits.clone());
+        let mode = *limits.borrow_and_update();
         if let Some(after) = after {
             // Both ways of not changing, the time-out and a proxy that ends, are answered with what is served.
-            let _ = tokio::time::timeout(wait, watch.wait_for(|current| current.revision != after)).await;
+            let _ = tokio::time::timeout(wait, async {
+                tokio::select! {
+                    _ = watch.wait_for(|current| current.revision != after) => {}
+                    _ = limits.wait_for(|current| current.label() != mode.label()) => {}
+                }
+            })
+            .await;
         }
         let Revision { revision, sequence } = watch.borrow().clone();
-        let body = json!({"revision": revision, "sequence": sequence}).to_string();
+        let mode = *limits.borrow();
+        let limits = json!({"mode": mode.label(), "reason": mode.reason()});
+        let body = json!({"revision": revision, "sequence": sequence, "limits": limits}).to_string();
         respond(StatusCode::OK, "application/json", body)
     }
 }

@@ -1,8 +1,14 @@
 //! What the user typed, and what it means.
 
+#[cfg(test)]
+mod tests;
+
 use crate::upstream::{Cidr, HostOverride};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use relay_snapshot::SecretText;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +28,26 @@ pub struct Cli {
     pub serve: Serve,
 }
 
+impl Cli {
+    /// Reads what the user typed, and the environment. Of the sources of configuration, a flag goes before a variable.
+    ///
+    /// # Errors
+    /// What is wrong with it, or the text that was asked for by `--help` or `--version`; the exit code of both is in it.
+    pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        Self::read_with(Self::command(), args)
+    }
+
+    fn read_with(mut command: Command, args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let matches = command.try_get_matches_from_mut(args)?;
+        let mut cli = Self::from_arg_matches(&matches)?;
+        if cli.task.is_none() {
+            let is_flag = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+            cli.serve.choose_source(is_flag).map_err(|text| command.error(ErrorKind::ArgumentConflict, text))?;
+        }
+        Ok(cli)
+    }
+}
+
 /// A task other than serving.
 #[derive(Debug, Subcommand)]
 pub enum Task {
@@ -38,25 +64,13 @@ pub enum Task {
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Folder with the configuration that the operator writes: the mounted volume.
-    #[arg(
-        long,
-        env = "RELAY_CONFIG_DIR",
-        value_name = "DIR",
-        help_heading = "Configuration",
-        conflicts_with = "manifests"
-    )]
+    #[arg(long, env = "RELAY_CONFIG_DIR", value_name = "DIR", help_heading = "Configuration")]
     pub config_dir: Option<PathBuf>,
     /// Folder with RelayRoute, RelayTenant and Secret manifests, to run without a cluster; reloaded on change. Values of Secrets may be ${ENV_NAME}.
     #[arg(long, env = "RELAY_MANIFESTS", value_name = "DIR", help_heading = "Configuration")]
     pub manifests: Option<PathBuf>,
     /// Also watch the configuration in this namespace through the API server: changes arrive in milliseconds, not with the kubelet's next sync.
-    #[arg(
-        long,
-        env = "RELAY_CONFIG_NAMESPACE",
-        value_name = "NAMESPACE",
-        help_heading = "Configuration",
-        requires = "config_dir"
-    )]
+    #[arg(long, env = "RELAY_CONFIG_NAMESPACE", value_name = "NAMESPACE", help_heading = "Configuration")]
     pub config_namespace: Option<String>,
     /// Address for clients [default: 0.0.0.0:8080, with --manifests 127.0.0.1:8080].
     #[arg(long, env = "RELAY_LISTEN", value_name = "ADDRESS", help_heading = "Addresses")]
@@ -85,10 +99,25 @@ pub struct Serve {
     /// Refuse upstreams in RANGE too, such as the cluster's pods and services, but for what --allow-cidr opens; may be given several times (comma-separated).
     #[arg(long, env = "RELAY_DENY_CIDR", value_name = "RANGE", value_delimiter = ',', help_heading = "Upstreams")]
     pub deny_cidr: Vec<Cidr>,
-    /// Redis that shares the limits between proxies, such as redis://:password@host:6379/0. Without it each proxy counts for itself.
+    /// Redis that shares the limits between proxies: redis://host:6379/0, rediss:// for TLS, redis+sentinel://host,host/MASTER, redis+cluster://host,host or redis+unix:///path. Without it each proxy counts for itself.
     #[arg(long, env = "RELAY_REDIS_URL", value_name = "URL", hide_env_values = true, help_heading = "Limits")]
     pub redis_url: Option<SecretText>,
-    /// How many proxies share the limits: each holds its part while Redis is away.
+    /// User at Redis, in place of the URL's.
+    #[arg(long, env = "RELAY_REDIS_USERNAME", value_name = "NAME", help_heading = "Limits")]
+    pub redis_username: Option<String>,
+    /// Password at Redis, in place of the URL's.
+    #[arg(
+        long,
+        env = "RELAY_REDIS_PASSWORD",
+        value_name = "PASSWORD",
+        hide_env_values = true,
+        help_heading = "Limits"
+    )]
+    pub redis_password: Option<SecretText>,
+    /// File with the certificates (PEM) that sign Redis', in place of the system's.
+    #[arg(long, env = "RELAY_REDIS_CA", value_name = "FILE", help_heading = "Limits")]
+    pub redis_ca: Option<PathBuf>,
+    /// How many proxies share the limits, until they have counted themselves in Redis: each holds its part while Redis is away.
     #[arg(long, env = "RELAY_REPLICAS", value_name = "N", default_value_t = 1, help_heading = "Limits", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub replicas: u32,
     /// On SIGTERM: how long to go on accepting, not ready, until load balancers look elsewhere.
@@ -129,6 +158,27 @@ pub enum ConfigSource {
 }
 
 impl Serve {
+    /// Leaves one source of configuration. `is_flag`: whether the argument of this id was given as a flag, not by the environment.
+    fn choose_source(&mut self, is_flag: impl Fn(&str) -> bool) -> Result<(), &'static str> {
+        if self.config_dir.is_some() && self.manifests.is_some() {
+            match (is_flag("config_dir"), is_flag("manifests")) {
+                (true, false) => self.manifests = None,
+                (false, true) => self.config_dir = None,
+                (true, true) => return Err("--config-dir can't be used with --manifests: give one of them"),
+                (false, false) => {
+                    return Err("RELAY_CONFIG_DIR can't be used with RELAY_MANIFESTS: set one of them, or give a flag");
+                }
+            }
+        }
+        if self.config_dir.is_none() && self.config_namespace.is_some() {
+            if is_flag("config_namespace") || self.manifests.is_none() {
+                return Err("--config-namespace goes with --config-dir: give both");
+            }
+            self.config_namespace = None;
+        }
+        Ok(())
+    }
+
     /// Where the configuration comes from. `None`: neither flag was given.
     pub fn source(&self) -> Option<ConfigSource> {
         match (&self.config_dir, &self.manifests) {

@@ -21,6 +21,8 @@ pub struct Drain {
     pub cut: Cut,
     /// Sessions that outlive the connections that they began on: the shutdown waits for them, too.
     pub tunnels: TaskTracker,
+    /// Answers of upstreams that are under way, also those that are read on without their clients: the shutdown waits a while for them, too.
+    pub answers: TaskTracker,
 }
 
 /// Ends what watches it: the streams of the process, or those of a tenant. Begins once and for all; clones are of the same switch.

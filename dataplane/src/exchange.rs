@@ -1,10 +1,17 @@
 //! One request from its head to its end: what is counted and logged of it, and the guard that its end is decided exactly once.
 
-use crate::format::Usage;
-use crate::metrics::{Metrics, millis};
+mod bill;
+
+pub use bill::{Answered, Bill, Cost};
+
+use crate::drain::Cut;
+use crate::format::Seen;
+use crate::limits::{Reservation, Used};
+use crate::metrics::{Metrics, millis, whole_micros};
 use crate::reason::{Reason, StreamEnd};
 use crate::relay::Deadline;
 use prometheus::IntGauge;
+use prometheus::local::LocalHistogram;
 use relay_snapshot::Provider;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,8 +99,18 @@ pub struct Exchange {
     pub code: Option<u16>,
     /// Why it failed.
     pub reason: Option<Reason>,
-    /// What its answer cost, as far as the provider told.
-    pub usage: Usage,
+    /// The model that it asks for, where that was looked for.
+    pub model: Option<String>,
+    /// Its route names that model, so that it may be a label.
+    pub names_model: bool,
+    /// What it costs.
+    pub cost: Cost,
+    /// What it holds of its tenant's limits.
+    reservation: Option<Reservation>,
+    /// What its client is told when a budget is spent that stops streams.
+    spends: Option<Box<str>>,
+    /// From its head to its first attempt, without the waits for its body.
+    before: Option<Duration>,
     first_byte: Option<Duration>,
     bytes_out: u64,
     chunks: u64,
@@ -122,7 +139,12 @@ impl Exchange {
             kind: Kind::default(),
             code: None,
             reason: None,
-            usage: Usage::default(),
+            model: None,
+            names_model: false,
+            cost: Cost::default(),
+            reservation: None,
+            spends: None,
+            before: None,
             first_byte: None,
             bytes_out: 0,
             chunks: 0,
@@ -147,6 +169,38 @@ impl Exchange {
         (self.chunks, self.bytes_out)
     }
 
+    /// It holds this of its tenant's limits until its end, where it is settled with what it cost. `spends`: what its client is told when that is
+    /// spent.
+    pub fn reserve(&mut self, reservation: Option<Reservation>, spends: Option<Box<str>>) {
+        self.reservation = reservation;
+        self.spends = spends;
+    }
+
+    /// What its client is told when a budget is spent that stops streams.
+    pub fn spends(&self) -> Option<&str> {
+        self.spends.as_deref()
+    }
+
+    /// What ends it when a budget is spent that stops streams.
+    pub fn stop(&self) -> Option<&Cut> {
+        self.reservation.as_ref()?.stop()
+    }
+
+    /// More of its answer went by. Some nanoseconds, and nothing where nothing is reserved.
+    pub fn progress(&mut self, seen: &Seen) {
+        if let Some(reservation) = &self.reservation {
+            self.cost.seen = *seen;
+            reservation.progress(used(&self.cost.so_far()));
+        }
+    }
+
+    /// It is sent for the first time; `waited`: so long of its time for its body.
+    pub fn goes_up(&mut self, waited: Duration) {
+        if self.before.is_none() {
+            self.before = Some(self.started.elapsed().saturating_sub(waited));
+        }
+    }
+
     /// The upstream's first byte is there.
     pub fn first_byte(&mut self) {
         if self.first_byte.is_none() {
@@ -160,6 +214,10 @@ impl Exchange {
             let gauge = self.metrics.active_streams.with_label_values(&[self.labels().0]);
             gauge.inc();
             self.running = Some(gauge);
+            if let (Some(before), Some(first_byte)) = (self.before, self.first_byte) {
+                let overhead = before + self.started.elapsed().saturating_sub(first_byte);
+                self.metrics.overhead_ms.with_label_values(&[self.labels().0]).observe(millis(overhead));
+            }
         }
     }
 
@@ -168,6 +226,11 @@ impl Exchange {
         self.bytes_out = through.bytes_out;
         self.chunks = through.messages_out;
         self.tunnelled = Some(Box::new(through));
+    }
+
+    /// What gathers the pauses of its answer, to be flushed when it is over.
+    pub fn gaps(&self) -> LocalHistogram {
+        self.metrics.chunk_gap_ms.with_label_values(&[self.labels().0]).local()
     }
 
     /// Ends it. Only the first call counts.
@@ -179,8 +242,13 @@ impl Exchange {
         if let Some(running) = self.running.take() {
             running.dec();
         }
+        let bill = self.cost.bill(end);
+        if let Some(reservation) = self.reservation.take() {
+            reservation.settle(used(&bill));
+        }
         self.count(end);
-        self.log(end);
+        self.count_usage(&bill);
+        self.log(end, &bill);
     }
 
     /// Whether the end is decided.
@@ -204,15 +272,43 @@ impl Exchange {
         if let Some(first_byte) = self.first_byte {
             metrics.first_byte_ms.with_label_values(&[route, provider, kind]).observe(millis(first_byte));
         }
-        if let Some(characters) = self.usage.characters {
-            metrics.characters.with_label_values(&[route, tenant, provider]).inc_by(characters);
-        }
         if let Some(reason) = self.reason {
             metrics.errors.with_label_values(&[route, provider, reason.name()]).inc();
         }
     }
 
-    fn log(&self, end: StreamEnd) {
+    fn count_usage(&self, bill: &Bill) {
+        let (route, provider) = self.labels();
+        let tenant = self.tenant.as_deref().unwrap_or("none");
+        let metrics = &self.metrics;
+        if let Some(characters) = bill.usage.characters {
+            metrics.characters.with_label_values(&[route, tenant, provider]).inc_by(characters);
+        }
+        let model = self.model.as_deref().filter(|_| self.names_model).unwrap_or("other");
+        let usage = &bill.usage;
+        for (direction, tokens, is_estimated) in [
+            ("input", usage.input, bill.estimates_input),
+            ("output", usage.output, bill.estimates_output),
+            ("cached", usage.cached, false),
+            ("reasoning", usage.reasoning, false),
+        ] {
+            let estimated = if is_estimated { "true" } else { "false" };
+            if let Some(tokens @ 1..) = tokens {
+                let labels = [route, tenant, provider, model, direction, estimated];
+                metrics.tokens.with_label_values(&labels).inc_by(tokens);
+            }
+        }
+        metrics.bytes.with_label_values(&["in"]).inc_by(self.bytes_in().unwrap_or_default());
+        metrics.bytes.with_label_values(&["out"]).inc_by(self.bytes_out);
+    }
+
+    /// Bytes of the client that went up.
+    fn bytes_in(&self) -> Option<u64> {
+        let tunnelled = self.tunnelled.as_deref().map(|through| through.bytes_in);
+        tunnelled.or_else(|| self.cost.sent.as_ref().map(|sent| sent.bytes()))
+    }
+
+    fn log(&self, end: StreamEnd, bill: &Bill) {
         let (route, provider) = self.labels();
         let through = self.tunnelled.as_deref();
         tracing::info!(
@@ -229,21 +325,30 @@ impl Exchange {
             end = end.name(),
             reason = self.reason.map(Reason::name),
             kind = self.kind.name(),
-            duration_ms = millis(self.started.elapsed()),
-            first_byte_ms = self.first_byte.map(millis),
+            duration_ms = whole_micros(self.started.elapsed()),
+            first_byte_ms = self.first_byte.map(whole_micros),
             chunks = self.chunks,
             bytes_out = self.bytes_out,
-            bytes_in = through.map(|through| through.bytes_in),
+            bytes_in = self.bytes_in(),
             messages_in = through.map(|through| through.messages_in),
             messages_out = through.map(|through| through.messages_out),
             attempts = self.attempts,
-            tokens_in = self.usage.input,
-            tokens_out = self.usage.output,
-            tokens_cached = self.usage.cached,
-            tokens_reasoning = self.usage.reasoning,
-            characters = self.usage.characters,
+            model = self.model.as_deref(),
+            tokens_in = bill.usage.input,
+            tokens_out = bill.usage.output,
+            tokens_cached = bill.usage.cached,
+            tokens_reasoning = bill.usage.reasoning,
+            characters = bill.usage.characters,
+            estimated = bill.is_estimated().then_some(true),
         );
     }
+}
+
+/// A bill as limits take it.
+fn used(bill: &Bill) -> Used {
+    let usage = &bill.usage;
+    let [input, output, characters] = [usage.input, usage.output, usage.characters].map(Option::unwrap_or_default);
+    Used { input, output, characters }
 }
 
 impl Drop for Exchange {

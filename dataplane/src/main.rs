@@ -1,6 +1,5 @@
 //! The streaming proxy's program.
 
-use clap::Parser;
 use relay_dataplane::cli::{Cli, LogFormat, Serve, Task};
 use relay_dataplane::run::{self, StartError};
 use std::io::{IsTerminal, Write};
@@ -13,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 const ENDING: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     match cli.task {
         Some(Task::Check { dir }) => check(&dir),
         Some(Task::Key) => key(),

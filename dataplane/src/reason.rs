@@ -27,8 +27,18 @@ pub enum Reason {
     RequestTooSlow,
     /// The relay has no room for another request.
     Overloaded,
-    /// The tenant's requests limit.
+    /// A requests limit of the tenant or of its route.
     RequestsLimited,
+    /// A tokens limit of the tenant or of its route.
+    TokensLimited,
+    /// A characters limit of the tenant or of its route.
+    CharactersLimited,
+    /// A limit of requests in flight, of the tenant or of its route.
+    StreamsLimited,
+    /// A budget of the tenant is spent, or the request asks for more than is left.
+    BudgetSpent,
+    /// Redis does not answer, and the tenant would rather have no answers than limits that may be wrong.
+    LimitsUnavailable,
     /// A reference of the route is not resolved.
     RouteNotReady,
     /// Every backend of the route has weight 0.
@@ -71,6 +81,11 @@ impl Reason {
             Self::RequestTooSlow => "request_too_slow",
             Self::Overloaded => "overloaded",
             Self::RequestsLimited => "requests_limited",
+            Self::TokensLimited => "tokens_limited",
+            Self::CharactersLimited => "characters_limited",
+            Self::StreamsLimited => "streams_limited",
+            Self::BudgetSpent => "budget_spent",
+            Self::LimitsUnavailable => "limits_unavailable",
             Self::RouteNotReady => "route_not_ready",
             Self::NoBackend => "no_backend",
             Self::UpstreamConnect => "upstream_connect",
@@ -95,9 +110,13 @@ impl Reason {
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::RequestsLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::RequestsLimited
+            | Self::TokensLimited
+            | Self::CharactersLimited
+            | Self::StreamsLimited
+            | Self::BudgetSpent => StatusCode::TOO_MANY_REQUESTS,
             Self::RequestTooSlow | Self::ClientStalled => StatusCode::REQUEST_TIMEOUT,
-            Self::RouteNotReady | Self::NoBackend | Self::Draining | Self::Overloaded => {
+            Self::RouteNotReady | Self::NoBackend | Self::Draining | Self::Overloaded | Self::LimitsUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::UpstreamConnect
@@ -117,7 +136,7 @@ pub enum StreamEnd {
     Complete,
     /// The relay refused it before an upstream answered.
     Refused,
-    /// A limit refused it.
+    /// A limit refused it, or a budget ended it.
     LimitReached,
     /// The client went away first.
     ClientGone,

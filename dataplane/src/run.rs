@@ -15,13 +15,13 @@ use crate::proxy::Proxy;
 use crate::serving::Serving;
 use crate::table::Table;
 use crate::upstream::{Connector, ConnectorOptions, Upstreams};
-use relay_snapshot::SecretText;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// How long a start waits for the API server before it serves the mounted copy, which may be a minute old.
@@ -31,7 +31,7 @@ const SWEEP: Duration = Duration::from_secs(10);
 /// How long connections have to write the last event of a stream that the drain ended.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// Why the proxy does not start.
+/// Why the proxy does not start, or does not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Neither --config-dir nor --manifests.
@@ -50,7 +50,7 @@ pub enum StartError {
     /// The manifests have errors, which were printed.
     #[error("the manifests in {} have errors", .0.display())]
     Manifests(PathBuf),
-    /// `--redis-url` can't be used.
+    /// `--redis-url`, or what stands beside it, can't be used.
     #[error("--redis-url: {0}")]
     Redis(#[from] LimiterError),
     /// `--tls-dir` has no certificate that can be used.
@@ -62,6 +62,9 @@ pub enum StartError {
     /// Signals can't be waited for.
     #[error("signals: {0}")]
     Signals(std::io::Error),
+    /// The task that accepts connections panicked.
+    #[error("no connection is accepted any more, by an error of this program; the log has it")]
+    Accepting,
 }
 
 fn hint(error: &std::io::Error, flag: &str) -> String {
@@ -72,7 +75,7 @@ fn hint(error: &std::io::Error, flag: &str) -> String {
     }
 }
 
-/// Serves until SIGTERM or SIGINT, then drains. A second signal ends at once.
+/// Serves until SIGTERM or SIGINT, then drains. A second signal ends at once, and so does an error of the program in accepting.
 pub async fn serve(options: Serve) -> Result<(), StartError> {
     // First of all: the system drops a signal to the first process of a container that nobody waits for.
     let signals = Signals::new().map_err(StartError::Signals)?;
@@ -93,9 +96,11 @@ pub async fn serve(options: Serve) -> Result<(), StartError> {
     // One at a time: two scrapes at once would both add the same difference.
     let one_at_a_time = Mutex::new(());
     let served = Arc::clone(&serving);
+    let counted = Arc::clone(&limiter);
     let refresh = Box::new(move |metrics: &Metrics| {
         let _turn = one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
         count_reloads(metrics, &stats);
+        counted.publish(metrics);
         balance::publish(served.table().routes(), metrics);
     });
     let admin = Admin {
@@ -103,6 +108,7 @@ pub async fn serve(options: Serve) -> Result<(), StartError> {
         metrics: Arc::clone(&metrics),
         drain: drain.clone(),
         ready: is_ready,
+        limits: limiter.mode(),
         refresh,
     };
     tokio::spawn(admin::run(admin_listener, Arc::new(admin)));
@@ -115,20 +121,27 @@ pub async fn serve(options: Serve) -> Result<(), StartError> {
     if let Some(tls) = &clients.tls {
         tokio::spawn(Arc::clone(tls).run(Arc::clone(&metrics), stop.clone()));
     }
+    let settles = Arc::clone(&limiter);
     let proxy = Arc::new(Proxy { serving, limiter, upstreams, metrics, drain: drain.clone() });
     let Capacity { connections, requests } = clients.capacity;
     let (tls, version) = (clients.tls.is_some(), env!("CARGO_PKG_VERSION"));
     tracing::info!(%listen, tls, admin = %admin_address, connections, requests, version, "listening");
     let accepting = tokio::spawn(listener::run_with(listener, proxy, clients));
-    drain_on_signal(signals, &drain, options.lame_duck, options.drain_timeout, accepting).await;
+    let ended = drain_on_signal(signals, &drain, options.lame_duck, options.drain_timeout, accepting).await;
+    settles.close().await;
     stop.cancel();
-    Ok(())
+    ended
 }
 
 fn limiter(options: &Serve) -> Result<Limiter, LimiterError> {
-    let redis = RedisOptions { replicas: options.replicas, ..RedisOptions::default() };
-    let url = options.redis_url.as_ref().map(SecretText::expose);
-    url.map_or_else(|| Ok(Limiter::memory_share(options.replicas)), |url| Limiter::redis(url, redis))
+    let Some(url) = &options.redis_url else { return Ok(Limiter::memory_share(options.replicas)) };
+    Limiter::redis(&RedisOptions {
+        username: options.redis_username.clone(),
+        password: options.redis_password.clone(),
+        ca: options.redis_ca.clone(),
+        replicas: options.replicas,
+        ..RedisOptions::new(url.clone())
+    })
 }
 
 /// What clients may do, by the machine and by flags.
@@ -240,23 +253,44 @@ async fn drain_on_signal(
     drain: &Drain,
     lame_duck: Duration,
     timeout: Duration,
-    accepting: tokio::task::JoinHandle<()>,
-) {
-    let signal = signals.next().await;
-    tracing::info!(signal, ?lame_duck, ?timeout, "draining; a second signal ends at once");
+    accepting: JoinHandle<()>,
+) -> Result<(), StartError> {
     let abort = accepting.abort_handle();
+    tokio::pin!(accepting);
+    let signal = tokio::select! {
+        biased;
+        // Nobody can connect any more, and whoever restarts the process should know at once.
+        ended = &mut accepting => return how_it_ended(ended),
+        signal = signals.next() => signal,
+    };
+    tracing::info!(signal, ?lame_duck, ?timeout, "draining; a second signal ends at once");
     let drained = async {
         let stages = listener::shut_down(drain, lame_duck, timeout);
-        tokio::pin!(stages, accepting);
+        tokio::pin!(stages);
         tokio::select! {
-            _ = &mut accepting => return true,
+            biased;
+            ended = &mut accepting => return how_it_ended(ended).map(|()| true),
             () = &mut stages => {}
         }
-        tokio::time::timeout(LAST_WORDS, accepting).await.is_ok()
+        let last = tokio::time::timeout(LAST_WORDS, &mut accepting).await;
+        last.map_or(Ok(false), |ended| how_it_ended(ended).map(|()| true))
     };
-    tokio::select! {
-        whole = drained => tracing::info!(whole, "drained"),
-        signal = signals.next() => tracing::warn!(signal, "ended by a second signal"),
-    }
+    let whole = tokio::select! {
+        whole = drained => whole,
+        signal = signals.next() => {
+            tracing::warn!(signal, "ended by a second signal");
+            abort.abort();
+            return Ok(());
+        }
+    };
     abort.abort();
+    whole.map(|whole| tracing::info!(whole, "drained"))
+}
+
+/// Nobody aborts the task that accepts before this is asked: it ends in order, or by a panic.
+fn how_it_ended(accepting: Result<(), JoinError>) -> Result<(), StartError> {
+    accepting.map_err(|error| {
+        tracing::error!(%error, "the task that accepts connections failed");
+        StartError::Accepting
+    })
 }

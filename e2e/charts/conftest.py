@@ -19,7 +19,7 @@ KUBERNETES = "1.35.0"
 EVERYTHING = {
     "redis": {"bundled": {"enabled": True}},
     "networkPolicy": {"enabled": True},
-    "metrics": {"serviceMonitor": {"enabled": True}, "dashboards": {"enabled": True}},
+    "metrics": {"serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}, "dashboards": {"enabled": True}},
 }
 
 

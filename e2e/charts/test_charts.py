@@ -92,6 +92,11 @@ def test_the_service_leads_to_the_proxies(render):
         {"watchNamespaces": "team-a"},
         {"watchNamespaces": ["Team A"]},
         {"redis": {"url": "http://redis"}},
+        {"redis": {"url": "redis+tls://redis"}},
+        {"redis": {"existingSecret": {"name": "limits", "key": "url"}}},
+        {"redis": {"password": "x"}},
+        {"redis": {"tls": {"insecure": True}}},
+        {"metrics": {"prometheusRule": {"rules": []}}},
         {"redis": {"bundled": {"password": "x"}}},
         {"networkPolicy": {"clients": [{}]}},
         {"metrics": {"serviceMonitor": {"interval": 15}}},
@@ -150,10 +155,66 @@ def test_a_new_url_of_redis_restarts_the_proxies(render):
 
 
 def test_an_existing_secret_is_named_and_not_made(render):
-    objects = render({"redis": {"existingSecret": {"name": "limits", "key": "redis"}}})
-    variable = environment(pod_specs(objects)["stream-relay-proxy"])["RELAY_REDIS_URL"]
-    assert variable["valueFrom"] == {"secretKeyRef": {"name": "limits", "key": "redis"}}
-    assert not [each for each in objects if "redis" in each["metadata"]["name"]]
+    for key, given in [("redis", {"urlKey": "redis"}), ("url", {})]:
+        objects = render({"redis": {"existingSecret": {"name": "limits", **given}}})
+        variables = environment(pod_specs(objects)["stream-relay-proxy"])
+        assert variables["RELAY_REDIS_URL"]["valueFrom"] == {"secretKeyRef": {"name": "limits", "key": key}}
+        assert not [each for each in objects if "redis" in each["metadata"]["name"]]
+        assert not {"RELAY_REDIS_USERNAME", "RELAY_REDIS_PASSWORD", "RELAY_REDIS_CA"} & variables.keys()
+
+
+def test_url_user_password_and_certificates_of_redis_may_come_from_four_places(render):
+    secret = {"name": "limits", "passwordKey": "password"}
+    values = {"url": "rediss+sentinel://a,b:26380/main/2", "username": "relay", "existingSecret": secret, "tls": {"caSecretName": "redis-ca"}}
+    objects = render({"redis": values})
+    spec = pod_specs(objects)["stream-relay-proxy"]
+    variables = environment(spec)
+    assert variables["RELAY_REDIS_URL"]["valueFrom"] == {"secretKeyRef": {"name": "stream-relay-redis-url", "key": "url"}}
+    assert variables["RELAY_REDIS_USERNAME"]["value"] == "relay"
+    assert variables["RELAY_REDIS_PASSWORD"]["valueFrom"] == {"secretKeyRef": {"name": "limits", "key": "password"}}
+    assert variables["RELAY_REDIS_CA"]["value"] == "/etc/relay-redis/ca.crt"
+    (volume,) = [each for each in spec["volumes"] if each["name"] == "redis-ca"]
+    assert volume["secret"]["secretName"] == "redis-ca" and not volume["secret"].get("optional")
+    assert volume["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
+    mounts = {each["name"]: each for each in spec["containers"][0]["volumeMounts"]}
+    assert (mounts["redis-ca"]["mountPath"], mounts["redis-ca"]["readOnly"]) == ("/etc/relay-redis", True)
+
+
+def test_a_secret_may_hold_url_and_password_of_redis(render):
+    secret = {"name": "limits", "urlKey": "address", "passwordKey": "password"}
+    objects = render({"redis": {"existingSecret": secret, "tls": {"caSecretName": "ca", "caKey": "tls.crt"}}})
+    variables = environment(pod_specs(objects)["stream-relay-proxy"])
+    assert variables["RELAY_REDIS_URL"]["valueFrom"] == {"secretKeyRef": {"name": "limits", "key": "address"}}
+    assert variables["RELAY_REDIS_PASSWORD"]["valueFrom"] == {"secretKeyRef": {"name": "limits", "key": "password"}}
+    assert variables["RELAY_REDIS_CA"]["value"] == "/etc/relay-redis/tls.crt"
+
+
+URLS = ["", "redis://h", "rediss://h:6380/1", "valkey://h", "valkeys://h", "redis+sentinel://a,b/m", "rediss+cluster://a,b:7000", "redis+unix:///x"]
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_every_way_to_redis_is_taken(render, url):
+    assert ("RELAY_REDIS_URL" in environment(pod_specs(render({"redis": {"url": url}}))["stream-relay-proxy"])) == (url != "")
+
+
+BUNDLED = {"bundled": {"enabled": True}}
+CONTRADICTIONS = {
+    "two urls": ({"url": "redis://a", "existingSecret": {"name": "b", "urlKey": "url"}}, "redis.url and redis.existingSecret.urlKey are set"),
+    "two urls by default": ({"url": "redis://a", "existingSecret": {"name": "b"}}, "set redis.existingSecret.passwordKey"),
+    "a secret without a name": ({"url": "redis://a", "existingSecret": {"passwordKey": "p"}}, "redis.existingSecret needs its name"),
+    "bundled and a secret": ({"existingSecret": {"name": "a"}, **BUNDLED}, "redis.existingSecret.name and redis.bundled.enabled are set"),
+    "bundled with a user": ({"username": "relay", **BUNDLED}, "the bundled Redis has neither"),
+    "bundled with tls": ({"tls": {"caSecretName": "ca"}, **BUNDLED}, "the bundled Redis has neither"),
+    "a user of none": ({"username": "relay"}, "redis.username and redis.tls go with redis.url"),
+}
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS)
+def test_values_of_redis_that_contradict_each_other_are_refused(template, case):
+    values, message = CONTRADICTIONS[case]
+    done = template({"redis": values})
+    assert done.returncode != 0
+    assert message in done.stderr
 
 
 def test_without_redis_there_is_no_url(render):
@@ -344,7 +405,7 @@ def test_service_monitors_find_the_metrics_services_and_nothing_else(render):
 
 
 def test_monitoring_is_off_unless_asked_for(render):
-    assert not {"ServiceMonitor", "NetworkPolicy"} & {each["kind"] for each in render()}
+    assert not {"ServiceMonitor", "PrometheusRule", "NetworkPolicy"} & {each["kind"] for each in render()}
     assert not [each for each in render() if each["metadata"]["name"].endswith("dashboard")]
 
 

@@ -1,12 +1,17 @@
 """The requests limit, counted in Redis over all proxies together."""
 
 import asyncio
+import re
 import time
 
 import openai
 import pytest
 
+from command import kubectl
+from install import NAMESPACE, rolled_out
 from relay import MESSAGES, answered, ask
+from team import canary
+from wait import until_true
 
 
 async def _tried(client):
@@ -85,3 +90,28 @@ def test_amount_zero_admits_none(team, relay, providers):
     ):
         client.chat.completions.create(model="fake-tokens-1", messages=MESSAGES)
     assert refused.value.response.headers["x-should-retry"] == "false"
+
+
+def test_tenants_with_limits_are_degraded_while_redis_is_away_and_ready_all_the_same(team, relay, providers):
+    team.tenant({"amount": 9, "per": "Hour"})
+    team.secret("other", {"key": canary("another tenant's key")})
+    team.tenant(name="free", secret="other")
+    team.route(providers[0].url)
+    team.ready()
+
+    def conditions(name):
+        found = team.kube.get("RelayTenant", team.name, name)
+        return {condition["type"]: condition["status"] for condition in found["status"]["conditions"]}
+
+    assert "Degraded" not in conditions("team")
+    try:
+        kubectl("scale", "deployment/stream-relay-redis", "--replicas=0", "-n", NAMESPACE)
+        degraded = team.kube.until_condition("RelayTenant", team.name, "team", "Degraded", reason="LimitsNotShared", within=60)
+        assert re.match(r"[123]/3 proxies keep their own share of the limits: \w", degraded["message"])
+        assert conditions("team")["Ready"] == "True"
+        assert "Degraded" not in conditions("free"), "it has no limits"
+    finally:
+        kubectl("scale", "deployment/stream-relay-redis", "--replicas=1", "-n", NAMESPACE)
+        rolled_out(NAMESPACE, "stream-relay-redis")
+    until_true("the tenant not to be degraded any more", lambda: "Degraded" not in conditions("team"), within=60)
+    assert conditions("team")["Ready"] == "True"

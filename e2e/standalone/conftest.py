@@ -1,5 +1,6 @@
 """The relay without a cluster, as a user starts it: the program itself, real sockets, the official SDKs."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 
 import httpx
 import pytest
+import tables
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KEY = "relay-demo-tenant-key-not-a-secret"
@@ -60,6 +62,17 @@ def node_sdks() -> pathlib.Path:
     """Folder of Node's official SDKs."""
     installed = subprocess.run([ROOT / "e2e/setup", "sdk"], check=True, capture_output=True, text=True)
     return pathlib.Path(installed.stdout.split()[-1])
+
+
+@pytest.fixture
+def undisturbed():
+    """For figures: before what else runs on this machine, as far as this account may say so. Programs that the test starts inherit it."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
+    yield
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, before)
 
 
 @dataclass
@@ -156,3 +169,11 @@ def edit(path: pathlib.Path, pattern: str, replacement: str):
     fresh = path.with_suffix(".new")
     fresh.write_text(changed)
     shutil.move(fresh, path)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Prints what was measured."""
+    if tables.FOUND:
+        terminalreporter.section("figures")
+        for line in tables.lines():
+            terminalreporter.write_line(line)

@@ -8,6 +8,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 
 from conftest import ROOT, openssl, until
 from resp import Connection, Refused
@@ -35,24 +36,26 @@ def versions() -> dict[str, pathlib.Path]:
 
 
 class Clock:
-    """The wall clock of the programs that are started with `env`; durations stay real. See e2e/clock/clock.c."""
+    """The clocks of the programs that are started with `env`. See e2e/clock/clock.c."""
 
     def __init__(self, folder: pathlib.Path, name: str, ahead: float = 0.0):
         built = subprocess.run([ROOT / "e2e/clock/build"], check=True, capture_output=True, text=True)
         self.file = folder / f"{name}.clock"
         self.env = {"LD_PRELOAD": built.stdout.split()[-1], "CLOCK_FILE": str(self.file)}
-        self._write(0, round(ahead * 1e6))
+        self.file.write_bytes(struct.pack("<4q", 0, round(ahead * 1e6), 0, 0))
 
     def stand(self, micros: int):
-        """Stands still at this microsecond since 1970."""
-        self._write(micros, 0)
+        """The wall clock stands still at this microsecond since 1970."""
+        self._write(0, micros)
 
-    def _write(self, *numbers):
-        data = struct.pack("<qq", *numbers)
-        if not self.file.exists():
-            self.file.write_bytes(data)
+    def slow_down(self, factor: int):
+        """Durations take so many times longer from now on."""
+        self._write(2, time.monotonic_ns())
+        self._write(3, factor)
+
+    def _write(self, place: int, number: int):
         with self.file.open("r+b") as file:
-            os.pwrite(file.fileno(), data, 0)
+            os.pwrite(file.fileno(), struct.pack("<q", number), place * 8)
 
 
 class Server:

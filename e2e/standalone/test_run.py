@@ -110,6 +110,15 @@ def test_usage_errors_exit_with_two_and_help_explains(programs):
         assert word in told.stdout, word
 
 
+def test_a_flag_goes_before_the_variable_of_another_source(programs, manifests, tmp_path):
+    # Its manifests are refused: it has looked at them, and not at the folder that the variable names.
+    (tmp_path / "bad.yaml").write_text("kind: RelayRoute\napiVersion: nothing/v1\nmetadata: {name: 1}\n")
+    environment = os.environ | {"RELAY_CONFIG_DIR": str(manifests), "RELAY_CONFIG_NAMESPACE": "relay"}
+    command = [programs / "relay-dataplane", "--manifests", tmp_path, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1 and "bad.yaml" in ended.stderr, ended.stderr
+
+
 def test_key_makes_a_key_and_its_digest(programs):
     out = subprocess.run([programs / "relay-dataplane", "key"], capture_output=True, text=True, check=True).stdout
     key, digest = re.search(r"key:\s+(\S+)", out).group(1), re.search(r"sha256:\s+(\S+)", out).group(1)

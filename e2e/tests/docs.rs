@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Documents whose links must lead somewhere.
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -19,6 +19,7 @@ const DOCUMENTS: [&str; 9] = [
     "e2e/cluster/README.md",
     "deploy/quickstart/README.md",
     "deploy/providers/README.md",
+    "deploy/limits/README.md",
 ];
 
 fn top() -> PathBuf {
@@ -129,7 +130,12 @@ fn next(reason: Reason) -> Option<Reason> {
         Reason::HeadersTooLarge => Reason::RequestTooSlow,
         Reason::RequestTooSlow => Reason::Overloaded,
         Reason::Overloaded => Reason::RequestsLimited,
-        Reason::RequestsLimited => Reason::RouteNotReady,
+        Reason::RequestsLimited => Reason::TokensLimited,
+        Reason::TokensLimited => Reason::CharactersLimited,
+        Reason::CharactersLimited => Reason::StreamsLimited,
+        Reason::StreamsLimited => Reason::BudgetSpent,
+        Reason::BudgetSpent => Reason::LimitsUnavailable,
+        Reason::LimitsUnavailable => Reason::RouteNotReady,
         Reason::RouteNotReady => Reason::NoBackend,
         Reason::NoBackend => Reason::UpstreamConnect,
         Reason::UpstreamConnect => Reason::UpstreamReset,

@@ -7,6 +7,7 @@
 //! confirm       one long poll a proxy: which revision does it serve
 //! history       which object stood how in which revision
 //! programmed    (ready proxies, their revisions, history) -> how many serve an object as it stands
+//! sharing       which proxies do not share the limits, and when that is told
 //! report        conditions, written only where they changed
 //! ```
 //!
@@ -28,4 +29,5 @@ pub mod programmed;
 pub mod render;
 pub mod report;
 pub mod run;
+pub mod sharing;
 pub mod stores;

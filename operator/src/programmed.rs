@@ -1,13 +1,23 @@
 //! How many ready proxies serve an object as it stands. Pure.
 
 use crate::history::{Digest, Entry, History};
+use crate::sharing::Apart;
 use crate::stores::ProxyPod;
 use relay_compile::ObjectKey;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What pods said when they were asked last: pod uid to revision, `None` where there was no answer. A pod that was never asked is absent.
-pub type Acks = BTreeMap<String, Option<String>>;
+/// What pods said when they were asked last, by pod uid; `None` where there was no answer. A pod that was never asked is absent.
+pub type Acks = BTreeMap<String, Option<Ack>>;
+
+/// What a proxy says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// The revision that it serves; the empty text: none yet.
+    pub revision: String,
+    /// Why it does not share the limits now, though it was made to; `None`: it does, or does not say.
+    pub apart: Option<String>,
+}
 
 /// The ready proxies.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +25,7 @@ pub struct Fleet {
     /// The set that each of them serves; `None` where it has not said, or says a revision that is not remembered.
     sets: Vec<Option<Arc<Entry>>>,
     asked: bool,
+    apart: Option<Apart>,
 }
 
 /// How far an object is served.
@@ -30,8 +41,13 @@ impl Fleet {
     /// A pod that is ready and has not acknowledged anything counts as ready and not serving.
     pub fn new<'a>(pods: impl IntoIterator<Item = &'a ProxyPod>, acks: &Acks, history: &History) -> Self {
         let ready: Vec<_> = pods.into_iter().filter(|pod| pod.ready).map(|pod| acks.get(&pod.uid)).collect();
-        let set = |answer: Option<&Option<String>>| history.of(answer?.as_ref()?).map(Arc::clone);
-        Self { sets: ready.iter().copied().map(set).collect(), asked: ready.iter().all(Option::is_some) }
+        let set = |answer: Option<&Option<Ack>>| history.of(&answer?.as_ref()?.revision).map(Arc::clone);
+        let reasons = ready.iter().filter_map(|answer| answer.as_ref()?.as_ref()?.apart.as_deref());
+        Self {
+            sets: ready.iter().copied().map(set).collect(),
+            asked: ready.iter().all(Option::is_some),
+            apart: Apart::of(reasons, count(ready.len())),
+        }
     }
 
     /// Counts for one object that is wanted with `digest`.
@@ -49,6 +65,11 @@ impl Fleet {
     /// Whether every ready proxy was asked. Until then its silence proves nothing, neither that it serves a set nor that it does not.
     pub fn asked(&self) -> bool {
         self.asked
+    }
+
+    /// The ready proxies that say that they do not share the limits.
+    pub fn apart(&self) -> Option<&Apart> {
+        self.apart.as_ref()
     }
 
     /// Whether there are ready proxies and each of them serves the set of `revision`.

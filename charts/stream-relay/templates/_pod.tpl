@@ -41,24 +41,33 @@ affinity:
 {{- end }}
 {{- end -}}
 
-{{/* Where the URL of Redis stands: {} without Redis, else {value} or {secret: {name, key}}, as JSON. Fails when two ways are chosen. */}}
+{{/*
+How the proxies find Redis, as JSON: {} without Redis, else {value} or {url: {name, key}}, and where it is set {password: {name, key}}, {ca: {name, key}} and
+{username}. Fails where values contradict each other.
+*/}}
 {{- define "relay.redis" -}}
 {{- $redis := .Values.redis -}}
+{{- $secret := $redis.existingSecret -}}
 {{- $fullname := include "relay.fullname" . -}}
-{{- $chosen := list -}}
-{{- if $redis.url }}{{ $chosen = append $chosen "redis.url" }}{{ end -}}
-{{- if $redis.existingSecret.name }}{{ $chosen = append $chosen "redis.existingSecret.name" }}{{ end -}}
-{{- if $redis.bundled.enabled }}{{ $chosen = append $chosen "redis.bundled.enabled" }}{{ end -}}
-{{- if gt (len $chosen) 1 -}}
-{{- fail (printf "choose one Redis: %s are set" (join " and " $chosen)) -}}
+{{- $found := dict -}}
+{{- if and $redis.url $secret.urlKey }}{{ fail "choose one URL of Redis: redis.url and redis.existingSecret.urlKey are set" }}{{ end -}}
+{{- if and $redis.url $secret.name (not $secret.passwordKey) -}}
+{{- fail "choose one URL of Redis: redis.url and redis.existingSecret.name are set; for a password beside redis.url set redis.existingSecret.passwordKey" -}}
 {{- end -}}
-{{- if $redis.url -}}
-{{- dict "secret" (dict "name" (printf "%s-redis-url" $fullname) "key" "url") | toJson -}}
-{{- else if $redis.existingSecret.name -}}
-{{- dict "secret" (dict "name" $redis.existingSecret.name "key" $redis.existingSecret.key) | toJson -}}
-{{- else if $redis.bundled.enabled -}}
-{{- dict "value" (printf "redis://%s-redis:6379/0" $fullname) | toJson -}}
-{{- else -}}
-{}
+{{- if and (or $secret.urlKey $secret.passwordKey) (not $secret.name) }}{{ fail "redis.existingSecret needs its name" }}{{ end -}}
+{{- if $redis.bundled.enabled -}}
+{{- if or $redis.url $secret.name }}{{ fail (printf "choose one Redis: %s and redis.bundled.enabled are set" (ternary "redis.url" "redis.existingSecret.name" (ne $redis.url ""))) }}{{ end -}}
+{{- $found = dict "value" (printf "redis://%s-redis:6379/0" $fullname) -}}
+{{- else if $redis.url -}}
+{{- $found = dict "url" (dict "name" (printf "%s-redis-url" $fullname) "key" "url") -}}
+{{- else if $secret.name -}}
+{{- $found = dict "url" (dict "name" $secret.name "key" (default "url" $secret.urlKey)) -}}
 {{- end -}}
+{{- if and (or $redis.username $redis.tls.caSecretName) (not $found.url) -}}
+{{- fail "redis.username and redis.tls go with redis.url or redis.existingSecret: the bundled Redis has neither" -}}
+{{- end -}}
+{{- with $secret.passwordKey }}{{ $_ := set $found "password" (dict "name" $secret.name "key" .) }}{{ end -}}
+{{- with $redis.tls.caSecretName }}{{ $_ := set $found "ca" (dict "name" . "key" $redis.tls.caKey) }}{{ end -}}
+{{- with $redis.username }}{{ $_ := set $found "username" . }}{{ end -}}
+{{- toJson $found -}}
 {{- end -}}

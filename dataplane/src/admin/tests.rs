@@ -1,5 +1,6 @@
 use super::{Admin, CONNECTIONS, run};
 use crate::drain::Drain;
+use crate::limits::LimitsMode;
 use crate::metrics::Metrics;
 use crate::serving::Serving;
 use crate::table::Table;
@@ -18,11 +19,13 @@ struct Port {
     serving: Arc<Serving>,
     drain: Drain,
     ready: watch::Sender<bool>,
+    limits: watch::Sender<LimitsMode>,
 }
 
 impl Port {
     async fn open() -> Self {
         let (ready, is_ready) = watch::channel(false);
+        let (limits, is_shared) = watch::channel(LimitsMode::Shared);
         let (serving, drain) = (Arc::new(Serving::default()), Drain::default());
         let refresh = |metrics: &Metrics| metrics.reloads.with_label_values(&["applied"]).inc();
         let admin = Admin {
@@ -30,12 +33,13 @@ impl Port {
             metrics: Arc::new(Metrics::new().unwrap()),
             drain: drain.clone(),
             ready: is_ready,
+            limits: is_shared,
             refresh: Box::new(refresh),
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(run(listener, Arc::new(admin)));
-        Self { address, serving, drain, ready }
+        Self { address, serving, drain, ready, limits }
     }
 
     fn serve(&self, revision: &str, sequence: u64) {
@@ -58,9 +62,9 @@ async fn get(address: SocketAddr, path: String) -> (u16, String) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
-const NONE: &str = r#"{"revision":"","sequence":0}"#;
-const FIRST: &str = r#"{"revision":"aaaaaaaaaaaa","sequence":1}"#;
-const SECOND: &str = r#"{"revision":"bbbbbbbbbbbb","sequence":2}"#;
+const NONE: &str = r#"{"limits":{"mode":"shared","reason":""},"revision":"","sequence":0}"#;
+const FIRST: &str = r#"{"limits":{"mode":"shared","reason":""},"revision":"aaaaaaaaaaaa","sequence":1}"#;
+const SECOND: &str = r#"{"limits":{"mode":"shared","reason":""},"revision":"bbbbbbbbbbbb","sequence":2}"#;
 
 #[tokio::test]
 async fn it_is_alive_from_the_start_and_ready_once_it_is_configured_until_it_drains() {
@@ -125,6 +129,29 @@ async fn a_long_poll_is_answered_by_the_change() {
     port.serve("bbbbbbbbbbbb", 2);
     for poll in polls {
         assert_eq!(poll.await.unwrap(), (200, SECOND.into()));
+    }
+}
+
+#[tokio::test]
+async fn a_long_poll_is_answered_when_limits_cease_to_be_shared_and_when_they_are_again() {
+    let port = Port::open().await;
+    port.serve("aaaaaaaaaaaa", 1);
+    let local = |reason| LimitsMode::Local { reason };
+    for (mode, told) in [
+        (
+            local("Redis does not answer in time"),
+            r#""limits":{"mode":"local","reason":"Redis does not answer in time"}"#,
+        ),
+        (LimitsMode::Shared, r#""limits":{"mode":"shared","reason":""}"#),
+    ] {
+        let poll = tokio::spawn(get(port.address, "/revision?after=aaaaaaaaaaaa&wait=60s".into()));
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!poll.is_finished());
+        port.limits.send_replace(mode);
+        let (status, text) = poll.await.unwrap();
+        assert!(status == 200 && text.contains(told), "{text}");
     }
 }
 

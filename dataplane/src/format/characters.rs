@@ -2,7 +2,6 @@
 
 use super::{Format, json};
 use http::HeaderMap;
-use std::borrow::Cow;
 
 /// Where a format's count stands.
 #[derive(Debug)]
@@ -11,36 +10,52 @@ pub(super) enum Characters {
     Unbilled,
     /// In the request's body, which this counts; `None`: it is none that the format knows.
     Asked(fn(&[u8]) -> Option<u64>),
-    /// In this header of the answer, as a whole number.
-    Told(&'static str),
+    /// In the answer's head; before, the request's body says about how many.
+    Told {
+        /// The header, a whole number.
+        header: &'static str,
+        /// Counts about as many in the body.
+        about: fn(&[u8]) -> Option<u64>,
+    },
 }
 
 /// The characters that a request's body, uncompressed, is billed for; `None` where the format does not tell them by it.
 pub fn of_request(format: Format, body: &[u8]) -> Option<u64> {
     match format.rules().characters {
         Characters::Asked(count) => count(body),
-        Characters::Unbilled | Characters::Told(_) => None,
+        Characters::Unbilled | Characters::Told { .. } => None,
+    }
+}
+
+/// The characters that a request's body, uncompressed, is going to be billed for, as far as it tells.
+pub fn of_asked(format: Format, body: &[u8]) -> Option<u64> {
+    match format.rules().characters {
+        Characters::Asked(count) | Characters::Told { about: count, .. } => count(body),
+        Characters::Unbilled => None,
     }
 }
 
 /// The characters that the head of an answer says are billed; `None` where it does not.
 pub fn of_answer(format: Format, head: &HeaderMap) -> Option<u64> {
     match format.rules().characters {
-        Characters::Told(name) => json::number(head.get(name)?.as_bytes().trim_ascii()),
+        Characters::Told { header, .. } => json::number(head.get(header)?.as_bytes().trim_ascii()),
         Characters::Unbilled | Characters::Asked(_) => None,
     }
 }
 
 /// The code points of the top-level string `input` of a JSON object; of several the last, which is the one that parsers take.
 pub(super) fn of_input(body: &[u8]) -> Option<u64> {
-    let is_input = |key: &[u8]| key == b"input" || (key.contains(&b'\\') && is_escaped_input(key));
-    let (_, input) = json::members(body).filter(|(key, _)| is_input(key)).last()?;
-    input.starts_with(b"\"").then(|| of_string(json::text(input)))
+    of_member(body, "input")
 }
 
-fn is_escaped_input(key: &[u8]) -> bool {
-    let quoted = [b"\"", key, b"\""].concat();
-    serde_json::from_slice::<Cow<'_, str>>(&quoted).is_ok_and(|key| key == "input")
+/// Those of `text`.
+pub(super) fn of_text(body: &[u8]) -> Option<u64> {
+    of_member(body, "text")
+}
+
+fn of_member(body: &[u8], name: &str) -> Option<u64> {
+    let (_, value) = json::members(body).filter(|(key, _)| json::is_named(key, name)).last()?;
+    value.starts_with(b"\"").then(|| of_string(json::text(value)))
 }
 
 /// Code points of what stands between the quotes of a JSON string. Broken UTF-8 counts like the U+FFFD that decoders put in its place.

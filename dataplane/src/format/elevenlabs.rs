@@ -1,6 +1,6 @@
 //! ElevenLabs speech: JSON in, binary audio out. What it costs stands in the header `character-cost`.
 
-use super::characters::Characters;
+use super::characters::{self, Characters};
 use super::family::Family;
 use super::tokens::Tokens;
 use super::{Rules, opaque};
@@ -11,7 +11,7 @@ pub(super) const RULES: Rules = Rules {
     is_spoken: |provider, path| provider == Provider::ElevenLabs && path.contains("/text-to-speech/"),
     family: Some(Family::ElevenLabs),
     wants_identity: true,
-    characters: Characters::Told("character-cost"),
+    characters: Characters::Told { header: "character-cost", about: characters::of_text },
     tokens: Tokens::Told,
     ..opaque::RULES
 };

@@ -87,7 +87,11 @@ pub(super) fn openai_error(reason: Reason, message: &str) -> Value {
 pub(super) fn openai_kind(reason: Reason) -> &'static str {
     match reason.status().as_u16() {
         408 => "timeout",
-        429 => "requests",
+        429 => match reason {
+            Reason::TokensLimited => "tokens",
+            Reason::BudgetSpent => "insufficient_quota",
+            _ => "requests",
+        },
         400..=499 => "invalid_request_error",
         _ => "server_error",
     }

@@ -86,8 +86,12 @@ fn read_chunk(reading: &mut Reading, chunk: &[u8]) {
     }
 }
 
-/// SDKs raise `ServerError` for a top-level `error` whose code is 5xx.
+/// SDKs raise `ServerError` for a top-level `error` whose code is 5xx, and `ClientError` for 4xx: a budget is spent by the client.
 fn failure(failure: &Failure<'_>) -> Bytes {
-    let error = gemini_error(failure.reason, StatusCode::SERVICE_UNAVAILABLE, failure.message, failure.request_id);
+    let status = match failure.reason.status() {
+        StatusCode::TOO_MANY_REQUESTS => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let error = gemini_error(failure.reason, status, failure.message, failure.request_id);
     Bytes::from(format!("data: {error}\r\n\r\n"))
 }

@@ -6,6 +6,7 @@
 
 use memchr::memmem::Finder;
 use memchr::{memchr, memchr2};
+use std::borrow::Cow;
 
 /// Key (as it stands between its quotes) and raw value of each member of an object; none where `text` is no object.
 pub(super) fn members(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -44,6 +45,15 @@ pub(super) fn strings(text: &[u8]) -> impl Iterator<Item = (&[u8], bool)> {
         rest = begun.get(end..)?;
         Some((begun.get(1..end - 1)?, rest.trim_ascii_start().first() == Some(&b':')))
     })
+}
+
+/// Whether a key, as it stands between its quotes, is this name: escapes do not hide it.
+pub(super) fn is_named(key: &[u8], name: &str) -> bool {
+    if !key.contains(&b'\\') {
+        return key == name.as_bytes();
+    }
+    let quoted = [b"\"", key, b"\""].concat();
+    serde_json::from_slice::<Cow<'_, str>>(&quoted).is_ok_and(|key| key == name)
 }
 
 /// A whole number that is not negative. Anything else, a null too, is none.

@@ -3,6 +3,7 @@
 //! Adding a format is one file with its [`Rules`] and one row of the table below.
 
 mod anthropic;
+pub mod asking;
 mod azure_speech;
 pub mod characters;
 mod elevenlabs;

@@ -1,4 +1,5 @@
 mod anthropic;
+mod asking;
 mod characters;
 mod chat;
 mod family;
@@ -18,7 +19,7 @@ use super::{Format, Observer, Seen, Usage};
 use crate::reason::Reason;
 use serde_json::Value;
 
-const REASONS: [Reason; 23] = [
+const REASONS: [Reason; 28] = [
     Reason::BadRequest,
     Reason::ConflictingCredentials,
     Reason::KeyMissing,
@@ -30,6 +31,11 @@ const REASONS: [Reason; 23] = [
     Reason::RequestTooSlow,
     Reason::Overloaded,
     Reason::RequestsLimited,
+    Reason::TokensLimited,
+    Reason::CharactersLimited,
+    Reason::StreamsLimited,
+    Reason::BudgetSpent,
+    Reason::LimitsUnavailable,
     Reason::RouteNotReady,
     Reason::NoBackend,
     Reason::UpstreamConnect,

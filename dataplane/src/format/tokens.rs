@@ -3,7 +3,6 @@
 use super::units::Unit;
 use super::weight::Weight;
 use super::{Format, json};
-use std::borrow::Cow;
 
 /// The largest number that a request is taken at its word for.
 const MOST: u64 = 1_000_000_000;
@@ -120,7 +119,7 @@ fn each(most: Option<u64>, n: Option<u64>) -> Option<u64> {
 
 /// The value of a member of a JSON object, however its name is written; of several the last, which is the one that parsers take.
 fn value<'a>(body: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    json::members(body).filter(|(key, _)| is_named(key, name)).last().map(|(_, value)| value)
+    json::members(body).filter(|(key, _)| json::is_named(key, name)).last().map(|(_, value)| value)
 }
 
 /// Numbers of an object by their names, no more than [`MOST`]. What is no whole number is none.
@@ -128,7 +127,7 @@ fn numbers<const N: usize>(object: &[u8], names: [&str; N]) -> [Option<u64>; N] 
     let mut found = [None; N];
     for (key, value) in json::members(object) {
         for (name, found) in names.iter().zip(&mut found) {
-            if is_named(key, name) {
+            if json::is_named(key, name) {
                 *found = number(value);
             }
         }
@@ -140,12 +139,4 @@ fn numbers<const N: usize>(object: &[u8], names: [&str; N]) -> [Option<u64>; N] 
 fn number(value: &[u8]) -> Option<u64> {
     let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     is_number.then(|| json::number(value).unwrap_or(MOST).min(MOST))
-}
-
-fn is_named(key: &[u8], name: &str) -> bool {
-    if !key.contains(&b'\\') {
-        return key == name.as_bytes();
-    }
-    let quoted = [b"\"", key, b"\""].concat();
-    serde_json::from_slice::<Cow<'_, str>>(&quoted).is_ok_and(|key| key == name)
 }

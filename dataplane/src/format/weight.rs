@@ -33,6 +33,11 @@ impl Weight {
         Self(tokens.saturating_mul(4))
     }
 
+    /// Of so many quarters of a token.
+    pub const fn of_quarters(quarters: u64) -> Self {
+        Self(quarters)
+    }
+
     /// Of so many bytes that are not looked into.
     pub const fn of_bytes(bytes: u64) -> Self {
         Self(bytes)

@@ -1,53 +1,114 @@
 //! The limits of a tenant: one decision a request, exact over all proxies through Redis, or in this process alone.
 //!
 //! ```text
-//! Limiter::admit --> amount 0?  denied here
-//!                --> Memory     gcra.rs                      standalone: the whole limit
-//!                --> Redis      gcra.lua, one round trip     cluster: the whole limit, shared by all proxies
-//!                      `-- no answer within the budget: Memory with this proxy's share of the limit
+//! Limiter::admit --> amount 0?   refused here (decision.rs)
+//!                --> memory      account/, standalone: the whole limit, or this process's share
+//!                --> Redis       account/limits.lua, one round trip: the whole limit, shared by all proxies (redis/)
+//!                      `-- no answer within the budget: the tenant's policy; `Local`: this proxy's share (local.rs)
+//! Reservation    --> progress    what a running stream draws from budgets that end it (meter.rs)
+//!                --> settle      queue.rs --> worker/: one round trip, pipelined, behind the answer
+//! worker/        --> refreshes what is held, counts the proxies, probes a Redis that is sick and makes known what it missed
 //! ```
+//!
+//! A request whose limits count requests alone makes one round trip; others one before and one behind, and one each ten seconds while they run (each
+//! second where a budget ends streams), together with all others of the tenant.
 
 pub mod account;
 pub mod calendar;
-mod gcra;
-mod memory;
+mod clock;
+mod decision;
+mod local;
+mod meter;
 pub mod plan;
+mod publish;
+mod queue;
 mod redis;
+mod reservation;
+mod tenants;
+mod worker;
 
 #[cfg(test)]
 mod tests;
 
-use self::gcra::{Outcome, Rule};
-use self::memory::Memory;
-use self::redis::Redis;
-use relay_snapshot::{ObjectId, RateLimit};
-use std::fmt;
-use std::time::Duration;
+pub use self::decision::{Decision, Mode, Refused, Standing, StoreCall, StoreResult, Verdict};
+pub use self::plan::{Estimate, LineUnit, RoutePlan, TenantPlan, Used};
+pub use self::publish::LimitsMode;
+pub use self::reservation::Reservation;
 
-/// Decides on requests. Share it as an `Arc`; all state is inside and safe for use by many tasks.
+use self::account::{Account, Admitted, Call, Id, Line, Reply};
+use self::clock::Clock;
+use self::decision::Asked;
+use self::local::{Local, stop_lines, told};
+use self::meter::{Draw, Meters};
+use self::publish::{Counts, Settled};
+use self::queue::Queue;
+use self::redis::Redis;
+use self::reservation::{Home, Open};
+use self::tenants::{TenantState, Tenants};
+use relay_snapshot::SecretText;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How long the end of the process waits for settles.
+const LAST_SETTLES: Duration = Duration::from_secs(5);
+
+/// Decides on requests. All state is inside and safe for use by many tasks.
 pub struct Limiter {
+    inner: Arc<Inner>,
+    /// The worker; of a limiter in memory it begins with the first request that is limited.
+    worker: OnceLock<AbortHandle>,
+}
+
+/// What reservations and the worker share.
+struct Inner {
     store: Store,
-    /// Among how many processes a limit is divided that is kept in memory.
-    replicas: u32,
+    tenants: Tenants,
+    local: Local,
+    queue: Queue,
+    clock: Clock,
+    counts: Counts,
+    mode: watch::Sender<LimitsMode>,
+    /// Among how many processes a limit is divided that is kept here.
+    proxies: AtomicU32,
+    closing: CancellationToken,
+    /// The worker is through.
+    closed: CancellationToken,
 }
 
 enum Store {
-    Memory(Memory),
+    Memory(Box<Account>),
     Redis(Redis),
 }
 
 /// How to use Redis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RedisOptions {
-    /// Among how many proxies a limit is divided while Redis does not answer. 0 counts as 1.
+    /// `redis://`, `rediss://`, `redis+unix://`, `redis+sentinel://` or `redis+cluster://`, and the same with `valkey`.
+    pub url: SecretText,
+    /// User, in place of the URL's.
+    pub username: Option<String>,
+    /// Password, in place of the URL's.
+    pub password: Option<SecretText>,
+    /// File with the certificates (PEM) to believe, in place of the system's.
+    pub ca: Option<PathBuf>,
+    /// Among how many proxies a limit is divided while Redis is away, until they have counted themselves there. 0 counts as 1.
     pub replicas: u32,
     /// The longest that one decision waits for Redis, connecting included.
     pub budget: Duration,
 }
 
-impl Default for RedisOptions {
-    fn default() -> Self {
-        Self { replicas: 1, budget: Duration::from_millis(25) }
+impl RedisOptions {
+    /// With 25 ms for a decision, one proxy, and nothing beside the URL.
+    pub fn new(url: impl Into<SecretText>) -> Self {
+        let budget = Duration::from_millis(25);
+        Self { url: url.into(), username: None, password: None, ca: None, replicas: 1, budget }
     }
 }
 
@@ -56,86 +117,17 @@ impl Default for RedisOptions {
 pub enum LimiterError {
     /// The URL can't be read.
     #[error(
-        "the Redis URL is not valid: write redis://[user:password@]host[:port][/db] or redis+unix:///path/of/socket, \
-         with special characters in the password percent-encoded"
+        "the Redis URL is not valid: write redis://[user:password@]host[:port][/db], rediss:// for TLS, redis+unix:///path/of/socket, \
+         redis+sentinel://[user:password@]host[:port][,host[:port]...]/MASTER[/db] or redis+cluster://[user:password@]host[:port][,host[:port]...], \
+         with special characters in user and password percent-encoded"
     )]
     Url,
-    /// The URL asks for TLS.
-    #[error("this build does not speak TLS to Redis: write redis:// instead of rediss://")]
-    Tls,
+    /// The file of `ca` can't be read.
+    #[error("the certificates to believe for Redis can't be read: --redis-ca names a file with certificates in PEM")]
+    Ca,
     /// There is nothing to run the connection on.
     #[error("Limiter::redis must be called within a tokio runtime")]
     Runtime,
-}
-
-/// The answer to one request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// Whether the request may pass. If so, its token is taken.
-    pub allowed: bool,
-    /// Size of the bucket that decided: the limit's `burst`, or this proxy's share of it under [`Mode::Local`].
-    pub limit: u32,
-    /// Whole requests that may follow at once.
-    pub remaining: u32,
-    /// Until the bucket is full again, if nothing is taken meanwhile; rounded up to a microsecond. Zero for amount 0.
-    pub reset: Duration,
-    /// When denied: how long until a request can pass, rounded up to a microsecond. `None` when allowed, and when none
-    /// will ever pass (amount 0).
-    pub retry_after: Option<Duration>,
-    /// What was applied.
-    pub mode: Mode,
-    /// The call to Redis; `None` when none was made.
-    pub store: Option<StoreCall>,
-}
-
-/// Which limit was applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mode {
-    /// The whole limit: by Redis for all proxies, or by the only process there is ([`Limiter::memory`]).
-    Shared,
-    /// This proxy's share of the limit, since Redis did not answer (the degraded mode), or since several proxies run without one.
-    Local,
-}
-
-impl Mode {
-    /// The value in metrics and headers.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Shared => "shared",
-            Self::Local => "local",
-        }
-    }
-}
-
-/// A call to Redis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoreCall {
-    /// How it ended.
-    pub result: StoreResult,
-    /// How long the request waited for it.
-    pub elapsed: Duration,
-}
-
-/// How a call to Redis ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StoreResult {
-    /// It decided.
-    Ok,
-    /// It did not answer, or there was no connection, within the budget.
-    Timeout,
-    /// The connection failed, or Redis answered with an error.
-    Error,
-}
-
-impl StoreResult {
-    /// The value in metrics.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Timeout => "timeout",
-            Self::Error => "error",
-        }
-    }
 }
 
 impl Limiter {
@@ -145,65 +137,224 @@ impl Limiter {
     }
 
     /// Keeps the limits in this process, one of `replicas` that nothing connects: each holds its part, so that together they never admit more
-    /// than the limit (parts are rounded down, but to 1 at least, and a process that starts again begins full). 0 counts as 1.
+    /// than the limit (parts are rounded down, but to 1 at least, and a process that starts again begins anew). 0 counts as 1.
     pub fn memory_share(replicas: u32) -> Self {
-        Self { store: Store::Memory(Memory::new()), replicas: replicas.max(1) }
+        let inner = Arc::new(Inner::new(Store::Memory(Box::default()), replicas, LimitsMode::None));
+        Self { inner, worker: OnceLock::new() }
     }
 
     /// Keeps the limits in Redis, and in this process while Redis does not answer.
     ///
-    /// Parses the URL (`redis://`, `redis+unix://`, and the same with `valkey`) and returns at once; a task on the current tokio runtime
-    /// connects, now and whenever the connection is lost, until the limiter is dropped. Redis being away is no error.
-    pub fn redis(url: &str, options: RedisOptions) -> Result<Self, LimiterError> {
-        Ok(Self { store: Store::Redis(Redis::open(url, options)?), replicas: options.replicas.max(1) })
+    /// Reads the options and returns at once; tasks on the current tokio runtime connect, now and whenever the connection is lost, until the
+    /// limiter is dropped. Redis being away is no error.
+    pub fn redis(options: &RedisOptions) -> Result<Self, LimiterError> {
+        let runtime = Handle::try_current().map_err(|_| LimiterError::Runtime)?;
+        let redis = Redis::open(options, &runtime)?;
+        let inner = Arc::new(Inner::new(Store::Redis(redis), options.replicas, LimitsMode::Shared));
+        let worker = OnceLock::from(runtime.spawn(worker::run(Arc::clone(&inner))).abort_handle());
+        Ok(Self { inner, worker })
     }
 
-    /// Takes one request from the tenant's bucket, if it has one.
+    /// Whether a request of this tenant on this route may begin, by all limits of both: all of them let it, and what it is estimated to use is
+    /// charged; or one does not, and nothing is.
     ///
-    /// Never takes longer than the budget. A change of `limit` holds from this very decision on.
+    /// Never takes longer than the budget. A change of the plans holds from this very decision on.
     ///
-    /// Cancel-safe: dropping the future leaves nothing locked or waiting. If it is dropped while Redis is asked, the request may or may
-    /// not have been counted.
-    pub async fn admit(&self, tenant: &ObjectId, limit: &RateLimit) -> Decision {
-        let Some(rule) = Rule::new(limit) else { return Decision::never(limit.burst) };
-        match &self.store {
-            Store::Memory(memory) if self.replicas == 1 => {
-                Decision::new(rule, memory.admit(tenant, rule), Mode::Shared, None)
+    /// Cancel-safe: dropping the future leaves nothing locked or waiting. If it is dropped while Redis is asked, the request may or may not have
+    /// been counted; what was reserved is given back.
+    pub async fn admit(&self, tenant: &TenantPlan, route: Option<&RoutePlan>, estimate: Estimate) -> Decision {
+        if tenant.is_empty(route) {
+            return Decision::free(None, Mode::Shared, None);
+        }
+        let inner = &self.inner;
+        let plan = tenant.all(route).collect();
+        let asked = Asked { plan, lines: tenant.request(route, estimate, inner.clock.seconds()) };
+        if let Some(decision) = asked.never() {
+            return decision;
+        }
+        let state = inner.tenants.of(&tenant.tenant);
+        match &inner.store {
+            Store::Memory(account) => {
+                self.begin_worker();
+                inner.in_memory(account, &state, asked)
             }
-            Store::Memory(memory) => {
-                let rule = rule.share(self.replicas);
-                Decision::new(rule, memory.admit(tenant, rule), Mode::Local, None)
+            Store::Redis(redis) => inner.in_redis(redis, tenant, &state, &asked).await,
+        }
+    }
+
+    /// Whether the limits are shared now, and why not.
+    pub fn mode(&self) -> watch::Receiver<LimitsMode> {
+        self.inner.mode.subscribe()
+    }
+
+    /// Sends what is still to be settled, for five seconds at most, and takes this proxy out of the count. To be called when all requests are over.
+    pub async fn close(&self) {
+        self.inner.closing.cancel();
+        if self.worker.get().is_some() {
+            // Over time, the worker is aborted with the limiter.
+            let _ = tokio::time::timeout(LAST_SETTLES, self.inner.closed.cancelled()).await;
+        }
+        let lost = self.inner.queue.len();
+        if lost > 0 {
+            self.inner.counts.add(Settled::Lost, lost);
+            tracing::warn!(lost, "Redis did not take what the last requests used");
+        }
+    }
+
+    fn begin_worker(&self) {
+        if self.worker.get().is_none()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            self.worker.get_or_init(|| runtime.spawn(worker::run(Arc::clone(&self.inner))).abort_handle());
+        }
+    }
+}
+
+impl Inner {
+    fn new(store: Store, replicas: u32, mode: LimitsMode) -> Self {
+        Self {
+            store,
+            tenants: Tenants::new(),
+            local: Local::new(),
+            queue: Queue::default(),
+            clock: Clock::new(),
+            counts: Counts::default(),
+            mode: watch::Sender::new(mode),
+            proxies: AtomicU32::new(replicas.max(1)),
+            closing: CancellationToken::new(),
+            closed: CancellationToken::new(),
+        }
+    }
+
+    fn proxies(&self) -> u32 {
+        self.proxies.load(Relaxed)
+    }
+
+    fn in_memory(self: &Arc<Self>, account: &Account, state: &Arc<TenantState>, asked: Asked<'_>) -> Decision {
+        let proxies = self.proxies();
+        let lines = asked.lines.iter().map(|line| line.share(proxies)).collect();
+        let asked = Asked { lines, ..asked };
+        let id = Id(rand::random());
+        let call = Call::Admit { id, lines: &asked.lines };
+        let Reply::Admitted(reply) = account.apply(&state.id, self.clock.micros(), &call) else {
+            return Decision::unavailable(None);
+        };
+        let mode = if proxies == 1 { Mode::Shared } else { Mode::Local };
+        self.decided(state, &asked, id, &reply, mode)
+    }
+
+    async fn in_redis(
+        self: &Arc<Self>,
+        redis: &Redis,
+        plan: &TenantPlan,
+        state: &Arc<TenantState>,
+        asked: &Asked<'_>,
+    ) -> Decision {
+        let id = Id(rand::random());
+        let mut doubt = Doubt { limiter: self, state, id, lines: &asked.lines, is_asked: true };
+        let (reply, store) = redis.admit(&state.id, id, &asked.lines).await;
+        doubt.is_asked = reply.is_none() && store.is_some();
+        drop(doubt);
+        if let Some(reply) = reply {
+            return Decision { store, ..self.decided(state, asked, id, &reply, Mode::Shared) };
+        }
+        self.without_redis(plan, state, asked, store)
+    }
+
+    /// An account decided on the whole limit.
+    fn decided(
+        self: &Arc<Self>,
+        state: &Arc<TenantState>,
+        asked: &Asked<'_>,
+        id: Id,
+        reply: &Admitted,
+        mode: Mode,
+    ) -> Decision {
+        let mut tenant = state.lock();
+        tenant.learn(asked, reply);
+        let mut reservation = || {
+            if !asked.lines.iter().any(Line::is_held) {
+                return None;
             }
-            Store::Redis(redis) => redis.admit(tenant, rule).await,
+            let told = told(&asked.lines, reply);
+            let meters = Meters::admitted(tenant.meters.as_ref(), &told);
+            tenant.meters.clone_from(&meters);
+            let stops = stop_lines(&asked.lines);
+            tenant.stops = stops.to_vec();
+            let draw = meters.map(|meters| Draw::new(meters, stops));
+            let open = Arc::new(Open::new(id, Arc::clone(state), asked.lines.clone().into(), None, draw));
+            tenant.open.insert(id, Arc::clone(&open));
+            Some(Reservation::new(Arc::clone(self), open))
+        };
+        Decision::of(asked, reply, || Verdict::Admitted(reservation()), mode)
+    }
+
+    /// A request is over.
+    fn settle(&self, open: Arc<Open>, used: Used) {
+        if let Store::Memory(account) = &self.store {
+            account.apply(
+                &open.tenant.id,
+                self.clock.micros(),
+                &Call::Settle { id: open.id, lines: &open.lines, used },
+            );
+            self.counts.add(Settled::Shared, 1);
+            if let Some(draw) = &open.draw {
+                draw.settled(used);
+            }
+            return;
+        }
+        // Held until it is decided who tells Redis: the worker may be telling it of this reservation now.
+        let mut home = open.home();
+        if *home == Home::Local {
+            *home = Home::Over;
+            self.settle_local(&open, used);
+            self.counts.add(Settled::Local, 1);
+            drop(home);
+            if let Some(draw) = &open.draw {
+                draw.settled(used);
+            }
+            return;
+        }
+        drop(home);
+        if !self.queue.push(open, used) {
+            self.counts.add(Settled::Lost, 1);
+        }
+    }
+}
+
+/// A question to Redis. Without an answer in time, or with a client that left meanwhile, Redis may have reserved what nobody here heard of: it is
+/// given back at once, and not when it runs out.
+struct Doubt<'a> {
+    limiter: &'a Inner,
+    state: &'a Arc<TenantState>,
+    id: Id,
+    lines: &'a [Line],
+    is_asked: bool,
+}
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        if self.is_asked && self.lines.iter().any(Line::is_held) {
+            let open = Open::doubtful(self.id, Arc::clone(self.state), self.lines);
+            // Lost, it runs out by itself; it is no settle that anybody misses.
+            let _ = self.limiter.queue.push(Arc::new(open), Used::default());
+        }
+    }
+}
+
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        if let Some(worker) = self.worker.get() {
+            worker.abort();
         }
     }
 }
 
 impl fmt::Debug for Limiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.store {
+        f.write_str(match self.inner.store {
             Store::Memory(_) => "Limiter::memory",
             Store::Redis(_) => "Limiter::redis",
         })
-    }
-}
-
-impl Decision {
-    fn new(rule: Rule, outcome: Outcome, mode: Mode, store: Option<StoreCall>) -> Self {
-        let Outcome { allowed, remaining, reset, retry_after } = outcome;
-        Self { allowed, limit: rule.burst(), remaining, reset, retry_after, mode, store }
-    }
-
-    /// Amount 0. All proxies agree on it without asking, so it is never degraded.
-    fn never(burst: u32) -> Self {
-        Self {
-            allowed: false,
-            limit: burst,
-            remaining: 0,
-            reset: Duration::ZERO,
-            retry_after: None,
-            mode: Mode::Shared,
-            store: None,
-        }
     }
 }

@@ -1,125 +1,164 @@
-//! Buckets in Redis, within a budget; this process's share of the limit when Redis does not answer.
+//! Decisions by Redis, within a budget.
 //!
 //! A decision is one `EVALSHA` on a connection that all decisions share. What keeps a sick Redis from making the relay sick:
 //!
 //! | Redis is            | a decision                                                                                    |
 //! |---------------------|-----------------------------------------------------------------------------------------------|
-//! | slow or hung        | waits for the budget, then is local; after 5 misses in a row local at once (`circuit.rs`)      |
-//! | gone                | local at once, from the first failed attempt to connect on (`link.rs`)                         |
+//! | slow or hung        | waits for the budget, then is made here; after 5 misses in a row at once (`circuit.rs`)         |
+//! | gone                | is made here at once, from the first failed attempt to connect on (`link.rs`)                  |
 //! | connecting          | waits for the connection, within the budget                                                   |
-//! | emptied             | shared; buckets begin full, the script is loaded again by the decision that misses it         |
-//! | back                | shared: the next decision is the probe that closes the circuit                                |
+//! | unwilling           | as slow; the answers and what follows from them are in `sick.rs`                               |
+//! | emptied             | shared; limits begin anew, the script is loaded again by the decision that misses it           |
+//! | back                | made here until a probe has answered in time and Redis knows what it missed, within a second   |
 
+mod address;
 mod circuit;
+mod connect;
 mod link;
+mod scripts;
+mod sick;
 
+pub(super) use self::circuit::Phase;
+pub(super) use self::link::{Link, State};
+pub(super) use self::scripts::PRESENT;
+pub(super) use self::sick::Sick;
+
+use self::address::Target;
 use self::circuit::Circuit;
-use self::link::{Link, State};
-use super::gcra::{Outcome, Rule};
-use super::memory::Memory;
-use super::{Decision, LimiterError, Mode, RedisOptions, StoreCall, StoreResult};
-use ::redis::{Client, IntoConnectionInfo, Script, io::tcp::TcpSettings};
-use relay_snapshot::ObjectId;
+use self::scripts::Scripts;
+use super::account::{Admitted, Call, Id, Limit, Line, Reply, Rule, script};
+use super::decision::{StoreCall, StoreResult};
+use super::plan::{LineUnit, Used};
+use super::{LimiterError, RedisOptions};
+use relay_snapshot::{ObjectId, RateLimit};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout_at};
-
-/// The script; its proof of exactness is in it.
-const GCRA: &str = include_str!("gcra.lua");
+use tokio::time::{Instant, timeout, timeout_at};
 
 pub(super) struct Redis {
-    script: Script,
-    state: watch::Receiver<State>,
-    circuit: Arc<Circuit>,
-    local: Memory,
-    options: RedisOptions,
+    scripts: Arc<Scripts>,
+    pub(super) circuit: Circuit,
+    /// How the attempts to connect stand.
+    pub(super) links: watch::Receiver<State>,
+    /// The longest that one decision waits.
+    pub(super) budget: Duration,
     supervisor: AbortHandle,
 }
 
 impl Redis {
-    pub(super) fn open(url: &str, options: RedisOptions) -> Result<Self, LimiterError> {
-        let client = client(url)?;
-        let runtime = Handle::try_current().map_err(|_| LimiterError::Runtime)?;
-        let script = Script::new(GCRA);
-        let circuit = Arc::new(Circuit::new(options.budget));
-        let (sender, state) = watch::channel(State::Connecting);
-        let supervisor = runtime.spawn(link::supervise(client, script.clone(), sender, circuit.clone())).abort_handle();
-        Ok(Self { script, state, circuit, local: Memory::new(), options, supervisor })
+    pub(super) fn open(options: &RedisOptions, runtime: &Handle) -> Result<Self, LimiterError> {
+        let target = Target::new(options)?;
+        let scripts = Arc::new(Scripts::new(script::SOURCE));
+        let (sender, links) = watch::channel(State::Connecting);
+        let supervisor = runtime.spawn(link::supervise(target, Arc::clone(&scripts), sender)).abort_handle();
+        Ok(Self { scripts, circuit: Circuit::new(), links, budget: options.budget, supervisor })
     }
 
-    pub(super) async fn admit(&self, tenant: &ObjectId, rule: Rule) -> Decision {
-        let start = Instant::now();
-        if matches!(*self.state.borrow(), State::Down) || !self.circuit.lets_through(start) {
-            return self.local(tenant, rule, None);
+    /// One decision. `None`: it is to be made here. The call is there when Redis was asked, or waited for.
+    pub(super) async fn admit(
+        &self,
+        tenant: &ObjectId,
+        id: Id,
+        lines: &[Line],
+    ) -> (Option<Admitted>, Option<StoreCall>) {
+        if self.circuit.is_open() {
+            return (None, None);
         }
-        let asked = self.ask(tenant, rule, start + self.options.budget).await;
+        let start = Instant::now();
+        let asked = self.ask(tenant, id, lines, start + self.budget).await;
         let call = |result| Some(StoreCall { result, elapsed: start.elapsed() });
         match asked {
-            Ok(outcome) => {
-                self.circuit.hit();
-                Decision::new(rule, outcome, Mode::Shared, call(StoreResult::Ok))
-            }
-            Err(result) => {
-                self.circuit.miss(Instant::now());
-                self.local(tenant, rule, call(result))
-            }
+            Ok(admitted) => (Some(admitted), call(StoreResult::Ok)),
+            Err(Sick::Slow) => (None, call(StoreResult::Timeout)),
+            Err(_) => (None, call(StoreResult::Error)),
         }
     }
 
-    async fn ask(&self, tenant: &ObjectId, rule: Rule, deadline: Instant) -> Result<Outcome, StoreResult> {
-        let link = timeout_at(deadline, self.link()).await.map_err(|_| StoreResult::Timeout)??;
-        // The braces make the tenant the hash tag: all keys of a tenant are in one slot of a cluster.
-        let key = format!("relay:{{{tenant}}}:requests");
-        match timeout_at(deadline, link.call(&self.script, &key, rule)).await {
-            Ok(Ok((allowed, seconds, parts))) => {
-                link.answered();
-                Ok(rule.outcome_of_script(allowed, seconds, parts))
+    async fn ask(&self, tenant: &ObjectId, id: Id, lines: &[Line], deadline: Instant) -> Result<Admitted, Sick> {
+        let link = timeout_at(deadline, self.circuit.link()).await.map_err(|_| Sick::Slow)?.ok_or(Sick::Gone)?;
+        let call = Call::Admit { id, lines };
+        let answer = timeout_at(deadline, self.run(&link, tenant, &call)).await.unwrap_or(Err(Sick::Slow));
+        match answer {
+            Ok(Reply::Admitted(admitted)) => {
+                Circuit::hit(&link);
+                Ok(admitted)
             }
-            Ok(Err(error)) => {
-                link.failed(&error);
-                Err(StoreResult::Error)
-            }
-            Err(_) => {
-                link.missed();
-                Err(StoreResult::Timeout)
-            }
+            Ok(_) => Err(self.missed(&link, Sick::Odd)),
+            Err(sick) => Err(self.missed(&link, sick)),
         }
     }
 
-    /// The connection. Waits while there is none yet, fails when there was none to be had.
-    async fn link(&self) -> Result<Arc<Link>, StoreResult> {
-        if let State::Up(link) = &*self.state.borrow() {
-            return Ok(link.clone());
-        }
-        let mut state = self.state.clone();
-        let settled = state.wait_for(|state| !matches!(state, State::Connecting)).await;
-        match settled.as_deref() {
-            Ok(State::Up(link)) => Ok(link.clone()),
-            _ => Err(StoreResult::Error),
-        }
+    fn missed(&self, link: &Arc<Link>, sick: Sick) -> Sick {
+        self.circuit.miss(link, sick);
+        sick
     }
 
-    fn local(&self, tenant: &ObjectId, rule: Rule, store: Option<StoreCall>) -> Decision {
-        let rule = rule.share(self.options.replicas);
-        Decision::new(rule, self.local.admit(tenant, rule), Mode::Local, store)
+    /// A call of the worker's. One that is late is no miss, for nobody waits for it; a connection that breaks is one.
+    pub(super) async fn tell(
+        &self,
+        link: &Arc<Link>,
+        tenant: &ObjectId,
+        call: &Call<'_>,
+        patience: Duration,
+    ) -> Result<Reply, Sick> {
+        let reply = timeout(patience, self.run(link, tenant, call)).await.unwrap_or(Err(Sick::Slow));
+        if let Err(sick) = reply
+            && sick.wants_new_connection()
+        {
+            self.circuit.miss(link, sick);
+        }
+        reply
     }
+
+    /// Whether it is well: it counts this proxy, decides, and takes a settle, all in one round trip. How many proxies there are.
+    pub(super) async fn probe(&self, link: &Arc<Link>, patience: Duration) -> Result<u32, Sick> {
+        // Nobody's account: it costs nothing, and is given back.
+        let (nobody, id) = (ObjectId::new("", "probe"), Id(rand::random()));
+        let rule = Rule::new(&RateLimit { amount: 1, per_seconds: 1, burst: 1 }).ok_or(Sick::Odd)?;
+        let lines = [Line::new("probe".into(), LineUnit::Characters, Limit::Bucket(rule), 0)];
+        let admit = Call::Admit { id, lines: &lines };
+        let settle = Call::Settle { id, lines: &lines, used: Used::default() };
+        let answers = async {
+            tokio::try_join!(
+                self.beat(link, PRESENT, patience),
+                self.run(link, &nobody, &admit),
+                self.run(link, &nobody, &settle)
+            )
+        };
+        let (proxies, ..) = timeout(patience, answers).await.map_err(|_| Sick::Slow)??;
+        Ok(proxies)
+    }
+
+    async fn run(&self, link: &Link, tenant: &ObjectId, call: &Call<'_>) -> Result<Reply, Sick> {
+        let arguments = script::arguments(call, None);
+        let numbers: Vec<i64> = link
+            .call(&self.scripts, &script::keys(tenant), |command| {
+                command.arg(&arguments);
+            })
+            .await
+            .map_err(|error| told(&error))?;
+        script::reply(call, &numbers).map_err(|_| Sick::Odd)
+    }
+
+    /// Says that this proxy is there, for so long; zero: no more. How many are.
+    pub(super) async fn beat(&self, link: &Arc<Link>, ttl: Duration, patience: Duration) -> Result<u32, Sick> {
+        let beat = link.beat(&self.scripts, ttl);
+        timeout(patience, beat).await.map_err(|_| Sick::Slow)?.map_err(|error| told(&error))
+    }
+}
+
+fn told(error: &::redis::RedisError) -> Sick {
+    let sick = Sick::of(error);
+    // Text of errors stays out of the log: Redis quotes arguments.
+    tracing::debug!(kind = ?error.kind(), code = error.code(), reason = sick.text(), "a call to Redis failed");
+    sick
 }
 
 impl Drop for Redis {
     fn drop(&mut self) {
         self.supervisor.abort();
     }
-}
-
-/// Errors of the parser are dropped: they may quote the URL.
-fn client(url: &str) -> Result<Client, LimiterError> {
-    if url.starts_with("rediss:") || url.starts_with("valkeys:") {
-        return Err(LimiterError::Tls);
-    }
-    let info = url.into_connection_info().map_err(|_| LimiterError::Url)?;
-    // Nagle's algorithm would hold a decision back until the one before it is acknowledged.
-    let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-    Client::open(info).map_err(|_| LimiterError::Url)
 }

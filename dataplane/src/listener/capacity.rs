@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::upstream::AHEAD;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::Path;
 
@@ -12,8 +13,10 @@ use std::path::Path;
 const DESCRIPTORS_KEPT: u64 = 128;
 /// Memory that the program has without a request, and that reading of models may take in the usual case.
 const MEMORY_KEPT: u64 = 64 << 20;
-/// What a request takes at worst: read and write buffers on both sides. An idle stream takes about a quarter.
-const MEMORY_A_REQUEST: u64 = 64 << 10;
+/// Read and write buffers of a request on both sides, at worst. An idle stream takes about a quarter.
+const BUFFERS: u64 = 64 << 10;
+/// What a request takes at worst: that, and what HTTP/2 brings of an answer whose client does not read.
+const MEMORY_A_REQUEST: u64 = BUFFERS + AHEAD as u64;
 /// What an idle connection takes, with TLS.
 const MEMORY_A_CONNECTION: u64 = 32 << 10;
 /// Below this nothing useful can be served; the bounds are never lower.
@@ -44,15 +47,15 @@ impl Capacity {
     }
 
     /// From a number of descriptors and bytes of memory. A request needs two descriptors, its client's and its upstream's, where they are not shared.
-    /// A fifth of the memory is left to fluctuation, half of the rest to connections.
+    /// A fifth of the memory is left to fluctuation; a quarter of the rest is for connections, which makes twice as many of them as of requests.
     pub fn of(descriptors: u64, memory: u64) -> Self {
         let by_descriptors = descriptors.saturating_sub(DESCRIPTORS_KEPT) / 2;
-        let memory = (memory / 5 * 4).saturating_sub(MEMORY_KEPT) / 2;
-        let bound = |each: u64| {
+        let quarter = (memory / 5 * 4).saturating_sub(MEMORY_KEPT) / 4;
+        let bound = |memory: u64, each: u64| {
             let bound = by_descriptors.min(memory / each).clamp(FEWEST, MOST);
             usize::try_from(bound).unwrap_or(usize::MAX)
         };
-        Self { connections: bound(MEMORY_A_CONNECTION), requests: bound(MEMORY_A_REQUEST) }
+        Self { connections: bound(quarter, MEMORY_A_CONNECTION), requests: bound(3 * quarter, MEMORY_A_REQUEST) }
     }
 }
 

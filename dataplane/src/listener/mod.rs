@@ -37,6 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -48,6 +49,9 @@ pub const HEAD: Duration = Duration::from_secs(10);
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a client may take none of the bytes that wait for its connection, or for a stream of it.
 pub const WRITE_STALL: Duration = crate::relay::WRITE_STALL;
+
+/// How long answers are read on behind the last client when the proxy drains; then they end with what was seen of them.
+pub const READING_ON: Duration = Duration::from_secs(5);
 
 /// What a listener may take on, and how long its clients may take.
 #[derive(Clone)]
@@ -92,7 +96,8 @@ pub async fn run(listener: TcpListener, proxy: Arc<Proxy>) {
     run_with(listener, proxy, Options::default()).await;
 }
 
-/// Accepts until `drain.closing`, then waits until every connection has ended, tunnels too. Cancel-safe in that dropping it closes the listener;
+/// Accepts until `drain.closing`, then waits until every connection has ended, tunnels too, and for at most [`READING_ON`] more until no answer is
+/// read on without its client. Cancel-safe in that dropping it closes the listener;
 /// connections are tasks of their own and go on.
 pub async fn run_with(listener: TcpListener, proxy: Arc<Proxy>, options: Options) {
     let places = Arc::new(Semaphore::new(options.capacity.connections.min(Semaphore::MAX_PERMITS)));
@@ -122,8 +127,15 @@ pub async fn run_with(listener: TcpListener, proxy: Arc<Proxy>, options: Options
     connections.close();
     connections.wait().await;
     // Behind the connections: each may still become one, and a tunnel's own end comes behind that of its connection.
-    shared.proxy.drain.tunnels.close();
-    shared.proxy.drain.tunnels.wait().await;
+    let drain = &shared.proxy.drain;
+    drain.tunnels.close();
+    drain.tunnels.wait().await;
+    // Behind the last client: what is still read on is read for what it cost.
+    drain.answers.close();
+    if timeout(READING_ON, drain.answers.wait()).await.is_err() {
+        drain.cut.cancel();
+        drain.answers.wait().await;
+    }
 }
 
 /// Closes a connection that there is no room for. In the backlog its client would wait and not know; closed, it can go to another proxy. It is

@@ -28,7 +28,7 @@ pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Names of the files, as Secrets of type kubernetes.io/tls have them.
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
-/// A file of a Secret is not longer.
+/// The longest file that is read: a whole Secret is not longer.
 const FILE_MAX_BYTES: u64 = 1024 * 1024;
 
 /// Why a folder gives no certificate.
@@ -41,6 +41,12 @@ pub enum TlsError {
         path: PathBuf,
         /// Why.
         error: io::Error,
+    },
+    /// Longer than [`FILE_MAX_BYTES`].
+    #[error("{} is longer than {FILE_MAX_BYTES} bytes: it can't be a certificate or key of a Secret", path.display())]
+    TooLong {
+        /// Which.
+        path: PathBuf,
     },
     /// No PEM, or none with what is needed. The content is not shown.
     #[error("{} has no {wanted} in PEM form", path.display())]
@@ -162,7 +168,9 @@ impl Files {
         let read = |name| {
             let path = folder.join(name);
             let mut bytes = Vec::new();
-            match std::fs::File::open(&path).and_then(|file| file.take(FILE_MAX_BYTES).read_to_end(&mut bytes)) {
+            let read = std::fs::File::open(&path);
+            match read.and_then(|file| file.take(FILE_MAX_BYTES + 1).read_to_end(&mut bytes)) {
+                Ok(length) if length as u64 > FILE_MAX_BYTES => Err(TlsError::TooLong { path: dir.join(name) }),
                 Ok(_) => Ok((path, bytes)),
                 Err(error) => Err(TlsError::Unreadable { path: dir.join(name), error }),
             }

@@ -1,7 +1,8 @@
 //! Which headers go up, which come back, and which the relay adds.
 
+use super::admit::Told;
 use super::credentials::KEY_HEADERS;
-use crate::limits::Decision;
+use crate::limits::LineUnit;
 use crate::table::BackendEntry;
 use crate::tunnel;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -48,6 +49,17 @@ const ACCOUNT: [&str; 8] = [
 
 const RELAY_ERROR: HeaderName = HeaderName::from_static("x-relay-error");
 const RELAY_REVISION: HeaderName = HeaderName::from_static("x-relay-revision");
+const LIMITS_MODE: HeaderName = HeaderName::from_static("x-relay-limits-mode");
+const REQUESTS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+const TOKENS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// The relay's name of a request; the client's own, if it sent a sane one.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -143,25 +155,30 @@ pub(super) fn add_revision(headers: &mut HeaderMap, revision: &str) {
     }
 }
 
-/// `x-ratelimit-*-requests`, in OpenAI's form.
-pub(super) fn add_limits(headers: &mut HeaderMap, decision: Option<&Decision>) {
-    let Some(decision) = decision else { return };
-    let reset = format!("{}s", ceil_seconds(decision.reset));
-    let values = [
-        ("x-ratelimit-limit-requests", decision.limit.to_string()),
-        ("x-ratelimit-remaining-requests", decision.remaining.to_string()),
-        ("x-ratelimit-reset-requests", reset),
+/// `x-ratelimit-*` of requests and tokens, in OpenAI's form: of each, the limit of which the least is left. And who decided.
+pub(super) fn add_limits(headers: &mut HeaderMap, told: Option<&Told>) {
+    let Some(Told { standings, mode }) = told else { return };
+    if let Some(mode) = mode {
+        headers.insert(LIMITS_MODE, HeaderValue::from_static(mode.label()));
+    }
+    let tightest = |is_of: fn(LineUnit) -> bool| standings.iter().filter(|s| is_of(s.unit)).min_by_key(|s| s.remaining);
+    let units = [
+        (REQUESTS, tightest(|unit| unit == LineUnit::Requests)),
+        (TOKENS, tightest(|unit| matches!(unit, LineUnit::Tokens(_)))),
     ];
-    for (name, value) in values {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(name, value);
+    for ([limit, remaining, reset], standing) in units {
+        let Some(standing) = standing else { continue };
+        headers.insert(limit, HeaderValue::from(standing.limit));
+        headers.insert(remaining, HeaderValue::from(standing.remaining));
+        if let Ok(value) = HeaderValue::from_str(&format!("{}s", ceil_seconds(standing.reset))) {
+            headers.insert(reset, value);
         }
     }
 }
 
 /// `retry-after` where a client should wait that long, else the word not to retry.
-pub(super) fn add_retry(headers: &mut HeaderMap, decision: &Decision) {
-    match decision.retry_after {
+pub(super) fn add_retry(headers: &mut HeaderMap, retry_after: Option<Duration>) {
+    match retry_after {
         Some(wait) if wait <= LONGEST_RETRY_AFTER => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(ceil_seconds(wait).max(1)));
         }
@@ -172,6 +189,6 @@ pub(super) fn add_retry(headers: &mut HeaderMap, decision: &Decision) {
 }
 
 /// Whole seconds that are not too short.
-fn ceil_seconds(duration: Duration) -> u64 {
+pub(super) fn ceil_seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }

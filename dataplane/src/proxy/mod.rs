@@ -1,11 +1,13 @@
 //! The way of a request: authenticate, find its route, admit, attempt, respond.
 
+mod admit;
 mod attempt;
 mod credentials;
 mod headers;
 mod model;
 mod peek;
 mod query;
+mod reading;
 mod refusal;
 mod request_id;
 mod respond;
@@ -16,15 +18,16 @@ mod tests;
 
 use crate::drain::{Cut, Drain};
 use crate::exchange::Exchange;
-use crate::format::{Family, Format};
-use crate::limits::{Decision, Limiter};
+use crate::format::Family;
+use crate::limits::Limiter;
 use crate::metrics::Metrics;
 use crate::reason::Reason;
-use crate::relay::{AnswerBody, Cuts};
+use crate::relay::AnswerBody;
 use crate::serving::Serving;
 use crate::table::{Chosen, Found, ModelNeed, RouteEntry, Shown, Table, TenantEntry};
 use crate::tunnel;
 use crate::upstream::Upstreams;
+use admit::{Admission, Told};
 use http::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_VERSION};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -59,22 +62,20 @@ impl Proxy {
         let path = request.uri().path().to_owned();
         let mut exchange =
             Exchange::begin(Arc::clone(&self.metrics), request_id, request.method().clone(), path.clone());
-        let mut admission = None;
+        let mut told = None;
         let mut family = Family::of_path(&path);
         let (head, body) = request.into_parts();
         let asks_for_websocket = tunnel::is_asked_for(&head);
         let mut body = Peeked::new(&head, body);
         let outcome = tokio::select! {
             biased;
-            outcome = self.answer(&table, head, &mut body, &mut exchange, &mut admission, &mut family) => outcome,
+            outcome = self.answer(&table, head, &mut body, &mut exchange, &mut told, &mut family) => outcome,
             () = self.drain.cut.cancelled() => {
                 Err(Refusal::new(Reason::Draining, family, "the relay is shutting down; please retry".to_owned()))
             }
         };
         let mut response = match outcome {
-            Ok((Outcome::Answered(answered), tenant)) => {
-                respond::relayed(*answered, exchange, Cuts::new(&self.drain.cut, &tenant))
-            }
+            Ok((Outcome::Answered(answered), tenant)) => respond::relayed(*answered, exchange, &self.drain, &tenant),
             Ok((Outcome::Switched(switching), tenant)) => {
                 switching.into_response(exchange, &self.drain, tenant, write_stall)
             }
@@ -83,7 +84,7 @@ impl Proxy {
                 refusal.into_response(exchange)
             }
         };
-        headers::add_limits(response.headers_mut(), admission.as_ref());
+        headers::add_limits(response.headers_mut(), told.as_ref());
         headers::add_revision(response.headers_mut(), &table.revision);
         if asks_for_websocket && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             stay_http(&mut response);
@@ -97,7 +98,7 @@ impl Proxy {
         mut head: http::request::Parts,
         body: &mut Peeked,
         exchange: &mut Exchange,
-        admission: &mut Option<Decision>,
+        told: &mut Option<Told>,
         known_family: &mut Family,
     ) -> Result<(Outcome, Cut), Refusal> {
         let family = *known_family;
@@ -125,7 +126,7 @@ impl Proxy {
             return Err(refuse(Reason::RouteNotReady, message));
         }
         let asked = switch::asked(route, prefix, &mut head, family)?;
-        *admission = self.admit(tenant, route, family).await?;
+        *told = self.admit(&Admission { tenant, route, prefix, family }, &head, body, exchange).await?;
         let cut = tenant.cut();
         tokio::select! {
             biased;
@@ -134,31 +135,6 @@ impl Proxy {
             }
             () = cut.cancelled() => Err(refuse(Reason::TenantSuspended, SUSPENDED.to_owned()).under_way()),
         }
-    }
-
-    async fn admit(
-        &self,
-        tenant: &TenantEntry,
-        route: &RouteEntry,
-        family: Family,
-    ) -> Result<Option<Decision>, Refusal> {
-        let Some(limit) = &tenant.requests else { return Ok(None) };
-        let decision = self.limiter.admit(&tenant.id, limit).await;
-        if let Some(call) = &decision.store {
-            self.metrics.stored("redis", call);
-        }
-        let outcome = if decision.allowed { "allowed" } else { "denied" };
-        let labels = [&*tenant.label, "requests", outcome, decision.mode.label()];
-        self.metrics.limit_decisions.with_label_values(&labels).inc();
-        if decision.allowed {
-            return Ok(Some(decision));
-        }
-        let message = format!(
-            "tenant {} is over its limit of {} requests per {} s (burst {})",
-            tenant.label, limit.amount, limit.per_seconds, limit.burst
-        );
-        tracing::debug!(tenant = %tenant.label, route = %route.label, "refused by the requests limit");
-        Err(Refusal::new(Reason::RequestsLimited, family, message).limited(decision))
     }
 }
 
@@ -243,20 +219,23 @@ async fn find_route<'a>(
         let too_large = || format!("the request body is longer than any route of {path} allows: {body_max} bytes");
         let model = model.map_err(|error| Refusal::of_body(error, family, too_large()))?;
         found = tenant.routes.find(&head.method, path, &head.headers, ModelNeed::Known(model.name.as_deref()));
+        exchange.model.clone_from(&model.name);
     }
     let Found::Route(chosen) = found else {
         let message = format!("no route of tenant {} matches {} {path}", tenant.label, head.method);
         return Err(Refusal::new(Reason::NoRoute, family, message));
     };
     exchange.route = Some(Arc::clone(&chosen.route.label));
+    exchange.names_model = exchange.model.as_deref().is_some_and(|model| chosen.route.names_model(model));
     Ok(chosen)
 }
 
 /// Whose error bodies the clients of a route read. All of its backends answer the same clients: the first one tells, by the path that goes to it.
 fn family_of(route: &RouteEntry, prefix: Option<PrefixRewrite<'_>>, path: &str) -> Family {
-    let Some(backend) = route.backends.first() else { return Family::of_path(path) };
-    let path = rewrite::path(backend, path, prefix);
-    Family::of(backend.provider, Format::of(backend.provider, &path, route.policy.format), &path)
+    let (Some(backend), Some((format, path))) = (route.backends.first(), reading::spoken(route, prefix, path)) else {
+        return Family::of_path(path);
+    };
+    Family::of(backend.provider, format, &path)
 }
 
 fn too_large(route: &str, max: u64) -> String {

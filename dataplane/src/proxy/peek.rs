@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::ops::Range;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// How long a body may take whose model decides on its route, or is replaced.
 const PEEK_TIME: Duration = Duration::from_secs(30);
@@ -22,6 +22,8 @@ pub(super) struct Peeked {
     /// The client waits for the word to send it.
     is_held_back: bool,
     model: Option<Model>,
+    /// How long the client was waited for.
+    waited: Duration,
 }
 
 /// What was found out about the top-level `model` of a body.
@@ -42,6 +44,7 @@ impl Peeked {
             rest: Some(Received::new(body, head.version)),
             is_held_back,
             model: None,
+            waited: Duration::ZERO,
         }
     }
 
@@ -49,6 +52,11 @@ impl Peeked {
     pub(super) fn take(&mut self, max: u64, keeps: bool) -> Upload {
         let head = self.head.split().freeze();
         Upload::new(head, self.rest.take(), max, std::mem::take(&mut self.room), self.is_held_back, keeps)
+    }
+
+    /// How long the client was waited for until now.
+    pub(super) const fn waited(&self) -> Duration {
+        self.waited
     }
 
     /// Reads the body of a refused request on, unless its client waits for the word to send it.
@@ -76,6 +84,15 @@ impl Peeked {
         Ok(&self.head)
     }
 
+    /// The same, where it comes in that time and there is memory for it; `None` where not. What was read is kept either way.
+    pub(super) async fn try_whole(&mut self, max: u64) -> Result<Option<&[u8]>, RequestBodyError> {
+        match timeout(PEEK_TIME, self.read_on(max)).await {
+            Err(_) | Ok(Err(RequestBodyError::NoRoom)) => Ok(None),
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(())) => Ok(Some(&self.head)),
+        }
+    }
+
     async fn read_on(&mut self, max: u64) -> Result<(), RequestBodyError> {
         while self.read_piece(max).await?.is_some() {}
         self.rest = None;
@@ -87,27 +104,34 @@ impl Peeked {
         let Some(rest) = &mut self.rest else { return Ok(None) };
         // To read it is to ask for it.
         self.is_held_back = false;
-        while let Some(frame) = rest.frame().await {
+        loop {
+            let begun = Instant::now();
+            let frame = rest.frame().await;
+            self.waited += begun.elapsed();
+            let Some(frame) = frame else { return Ok(None) };
             let Ok(bytes) = frame?.into_data() else { continue };
             if (self.head.len() + bytes.len()) as u64 > max {
                 return Err(RequestBodyError::TooLarge);
             }
-            self.room.cover(self.head.len() + bytes.len())?;
+            // Kept also where there is no room for more.
             self.head.extend_from_slice(&bytes);
+            self.room.cover(self.head.len())?;
             return Ok(Some(bytes));
         }
-        Ok(None)
     }
 
     async fn scan(&mut self, max: u64) -> Result<Model, RequestBodyError> {
         let mut scanner = ModelScanner::default();
-        while let Some(bytes) = self.read_piece(max).await? {
-            match scanner.push(&bytes) {
+        let mut found = scanner.push(&self.head);
+        loop {
+            match found {
                 Scanned::More => {}
                 Scanned::Found(name) => return Ok(Model { name: Some(name), place: scanner.place_of_model() }),
                 Scanned::Without => return Ok(Model { name: None, place: scanner.place_of_model() }),
                 Scanned::Twice => return Err(RequestBodyError::Ambiguous),
             }
+            let Some(bytes) = self.read_piece(max).await? else { break };
+            found = scanner.push(&bytes);
         }
         // No whole object: what it means is for the provider to say.
         Ok(Model::default())

@@ -1,15 +1,16 @@
 //! Answers that the relay makes itself, in the shape of the API that the client speaks.
 
+use super::admit::Told;
 use super::{Proxy, headers, request_id};
 use crate::exchange::Exchange;
 use crate::format::Family;
-use crate::limits::Decision;
 use crate::reason::{Reason, StreamEnd};
 use crate::relay::{AnswerBody, of_refusal};
 use crate::upstream::RequestBodyError;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Method, Response, StatusCode};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why a request gets no answer of an upstream.
 #[derive(Debug)]
@@ -17,7 +18,8 @@ pub(super) struct Refusal {
     reason: Reason,
     family: Family,
     message: String,
-    decision: Option<Decision>,
+    /// By a limit: how they stand, and how long to wait.
+    limited: Option<(Told, Option<Duration>)>,
     client_gone: bool,
     under_way: bool,
     status: Option<StatusCode>,
@@ -49,7 +51,7 @@ impl Proxy {
 
 impl Refusal {
     pub(super) fn new(reason: Reason, family: Family, message: String) -> Self {
-        Self { reason, family, message, decision: None, client_gone: false, under_way: false, status: None }
+        Self { reason, family, message, limited: None, client_gone: false, under_way: false, status: None }
     }
 
     /// Of a request whose body can't be read.
@@ -66,8 +68,8 @@ impl Refusal {
     }
 
     /// By a limit: the answer tells when to come back.
-    pub(super) fn limited(mut self, decision: Decision) -> Self {
-        self.decision = Some(decision);
+    pub(super) fn limited(mut self, told: Told, retry_after: Option<Duration>) -> Self {
+        self.limited = Some((told, retry_after));
         self
     }
 
@@ -111,13 +113,13 @@ impl Refusal {
         {
             response.insert(HeaderName::from_static("request-id"), id);
         }
-        if self.reason == Reason::Overloaded {
-            // Soon: another proxy may have room at once, and this one has as soon as a stream ends.
+        if matches!(self.reason, Reason::Overloaded | Reason::LimitsUnavailable) {
+            // Soon: another proxy may have room at once, and this one has as soon as a stream ends; Redis is asked again ten times a second.
             response.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        if let Some(decision) = &self.decision {
-            headers::add_limits(response, Some(decision));
-            headers::add_retry(response, decision);
+        if let Some((told, retry_after)) = &self.limited {
+            headers::add_limits(response, Some(told));
+            headers::add_retry(response, *retry_after);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Makes an upstream's answer the client's.
 
 use super::headers;
-use crate::exchange::{Exchange, Kind};
+use crate::drain::{Cut, Drain};
+use crate::exchange::{self, Exchange, Kind};
 use crate::format::{Format, Framing, characters};
 use crate::reason::Reason;
 use crate::relay::{AnswerBody, Cuts, Deadline, Guarded, Manner, Relayed};
@@ -17,8 +18,8 @@ pub(super) struct Answered {
     pub(super) response: Response<Answer>,
     pub(super) format: Format,
     pub(super) bounds: Bounds,
-    /// Those of the request that its provider bills.
-    pub(super) characters: Option<u64>,
+    /// It was asked for usage where its client had not.
+    pub(super) asked_usage: bool,
     /// The connection behind a 101 that was asked for.
     pub(super) switched: Option<Box<Switched>>,
 }
@@ -46,15 +47,17 @@ impl Bounds {
 }
 
 /// Status, headers and body pass unchanged, but for what speaks of one connection or of the provider's account.
-pub(super) fn relayed(answered: Answered, mut exchange: Exchange, cuts: Cuts) -> Response<AnswerBody> {
-    let Answered { response, format, bounds, characters, .. } = answered;
+pub(super) fn relayed(answered: Answered, mut exchange: Exchange, drain: &Drain, tenant: &Cut) -> Response<AnswerBody> {
+    let Answered { response, format, bounds, asked_usage, .. } = answered;
     let (mut head, body) = response.into_parts();
     exchange.code = Some(head.status.as_u16());
     exchange.goes_out();
     let content_type = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     exchange.kind = Kind::of(content_type);
-    if head.status.is_success() {
-        exchange.usage.characters = characters.or_else(|| characters::of_answer(format, &head.headers));
+    exchange.cost.answered =
+        if head.status.is_success() { exchange::Answered::Well } else { exchange::Answered::Badly };
+    if let Some(told) = characters::of_answer(format, &head.headers) {
+        exchange.cost.characters = told;
     }
     if head.status == StatusCode::TOO_MANY_REQUESTS || head.status.is_server_error() {
         exchange.reason = Some(Reason::UpstreamStatus);
@@ -67,10 +70,12 @@ pub(super) fn relayed(answered: Answered, mut exchange: Exchange, cuts: Cuts) ->
     headers::to_client(&mut head.headers, &exchange.request_id);
     // The version is that of the client's connection.
     head.version = Version::HTTP_11;
-    let source = Guarded::new(body, bounds.idle, bounds.deadline, cuts);
     let is_json = exchange.kind == Kind::Json;
+    // A whole answer is no stream: what it cost is spent when its first byte comes.
+    let limit = exchange.stop().filter(|_| !is_json);
+    let source = Guarded::new(body, bounds.idle, bounds.deadline, Cuts::new(drain, tenant, limit));
     let Bounds { keep_alive, read_on, .. } = bounds;
-    let manner = Manner { format, framing, readable, is_json, keep_alive, read_on };
+    let manner = Manner { format, framing, readable, is_json, asked_usage, keep_alive, read_on };
     Response::from_parts(head, AnswerBody::Relayed(Relayed::new(source, manner, exchange)))
 }
 

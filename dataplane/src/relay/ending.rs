@@ -21,6 +21,8 @@ pub enum Stop {
     Drained,
     /// The tenant is suspended, and its streams are to end.
     Suspended,
+    /// A budget of the tenant's that stops streams is spent.
+    Limit,
 }
 
 impl Stop {
@@ -34,11 +36,12 @@ impl Stop {
             Self::Total => (StreamEnd::TotalTimeout, Reason::TotalTimeout),
             Self::Drained => (StreamEnd::Drained, Reason::Draining),
             Self::Suspended => (StreamEnd::Suspended, Reason::TenantSuspended),
+            Self::Limit => (StreamEnd::LimitReached, Reason::BudgetSpent),
         }
     }
 
     /// What a client is told.
-    const fn message(self) -> &'static str {
+    pub(super) const fn message(self) -> &'static str {
         match self {
             Self::End => "the upstream ended the stream before its end",
             Self::Reset => "the upstream closed the connection before the end of the stream",
@@ -47,6 +50,7 @@ impl Stop {
             Self::Total => "the stream took longer than the route's total timeout",
             Self::Drained => "the relay is shutting down and could not wait for the end of the stream; please retry",
             Self::Suspended => "this tenant was suspended, which ends its running streams",
+            Self::Limit => "a budget of this tenant is spent, which ends its running streams",
         }
     }
 }
@@ -65,6 +69,8 @@ pub(super) struct Stopped<'a> {
     /// What is held of an unfinished event or line.
     pub(super) tail: Bytes,
     pub(super) request_id: &'a str,
+    /// What its client is told; mostly [`Stop::message`].
+    pub(super) message: &'a str,
 }
 
 /// How a stream ends.
@@ -111,7 +117,7 @@ impl Stopped<'_> {
         let (end, reason) = stop.early();
         // Only at a boundary: behind half an event nobody could read it. And clean, since Node loses what an abort follows.
         let told = (can_be_cut && self.at_boundary)
-            .then(|| observer.failure_event(reason, stop.message(), self.request_id))
+            .then(|| observer.failure_event(reason, self.message, self.request_id))
             .flatten();
         Ending { end, reason: Some(reason), last: told.map_or(Last::Abort, Last::Clean) }
     }
@@ -120,7 +126,11 @@ impl Stopped<'_> {
 /// How a request ends that got an answer of the relay's own.
 pub const fn of_refusal(reason: Reason) -> StreamEnd {
     match reason {
-        Reason::RequestsLimited => StreamEnd::LimitReached,
+        Reason::RequestsLimited
+        | Reason::TokensLimited
+        | Reason::CharactersLimited
+        | Reason::StreamsLimited
+        | Reason::BudgetSpent => StreamEnd::LimitReached,
         Reason::UpstreamConnect
         | Reason::UpstreamReset
         | Reason::UpstreamProtocol
@@ -142,6 +152,7 @@ pub const fn of_refusal(reason: Reason) -> StreamEnd {
         | Reason::HeadersTooLarge
         | Reason::RequestTooSlow
         | Reason::Overloaded
+        | Reason::LimitsUnavailable
         | Reason::RouteNotReady
         | Reason::NoBackend => StreamEnd::Refused,
     }

@@ -1,9 +1,9 @@
-//! Ends a body that pauses or lasts too long, or that must not go on: the drain, the tenant's suspension.
+//! Ends a body that pauses or lasts too long, or that must not go on: the drain, the tenant's suspension, a budget that is spent.
 
 use super::deadline::{Alarm, Deadline};
 use super::ending::Stop;
 use super::leash::Leash;
-use crate::drain::{Cut, Watch};
+use crate::drain::{Cut, Drain, Watch};
 use crate::upstream::{Answer, UpstreamError};
 use bytes::Bytes;
 use http_body::{Body, SizeHint};
@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// What can be relayed: an [`Answer`], or a body that plays one.
 pub trait Source: Body<Data = Bytes, Error = UpstreamError> + Send + Unpin + 'static {}
@@ -99,27 +100,35 @@ impl<B: Source> Guarded<B> {
 pub struct Cuts {
     drain: Watch,
     tenant: Watch,
-    /// The task that both wake.
+    /// Of budgets that stop streams.
+    limit: Option<Watch>,
+    /// The task that all of them wake.
     task: Option<Waker>,
+    /// The shutdown waits for the stream as long as this lives.
+    awaited: TaskTrackerToken,
 }
 
 impl Cuts {
-    /// The process's, and the tenant's.
-    pub fn new(drain: &Cut, tenant: &Cut) -> Self {
-        Self { drain: drain.watch(), tenant: tenant.watch(), task: None }
+    /// The process's, which waits for the stream when it drains, the tenant's, and that of the tenant's budgets, if any of them stops streams.
+    pub fn new(drain: &Drain, tenant: &Cut, limit: Option<&Cut>) -> Self {
+        let (limit, awaited) = (limit.map(Cut::watch), drain.answers.token());
+        Self { drain: drain.cut.watch(), tenant: tenant.watch(), limit, task: None, awaited }
     }
 
     /// The same, for another task.
     fn again(&self) -> Self {
-        Self { drain: self.drain.again(), tenant: self.tenant.again(), task: None }
+        let (limit, awaited) = (self.limit.as_ref().map(Watch::again), self.awaited.clone());
+        Self { drain: self.drain.again(), tenant: self.tenant.again(), limit, task: None, awaited }
     }
 
     /// Which one has begun.
     fn begun(&self) -> Option<Stop> {
         if self.drain.is_cancelled() {
             Some(Stop::Drained)
+        } else if self.tenant.is_cancelled() {
+            Some(Stop::Suspended)
         } else {
-            self.tenant.is_cancelled().then_some(Stop::Suspended)
+            self.limit.as_ref().is_some_and(Watch::is_cancelled).then_some(Stop::Limit)
         }
     }
 
@@ -131,8 +140,10 @@ impl Cuts {
         }
         if self.drain.has_begun(cx, is_known) {
             Some(Stop::Drained)
+        } else if self.tenant.has_begun(cx, is_known) {
+            Some(Stop::Suspended)
         } else {
-            self.tenant.has_begun(cx, is_known).then_some(Stop::Suspended)
+            self.limit.as_mut().is_some_and(|limit| limit.has_begun(cx, is_known)).then_some(Stop::Limit)
         }
     }
 }

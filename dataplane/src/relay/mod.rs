@@ -22,6 +22,7 @@ mod stall;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod usage_event;
 
 pub use deadline::Deadline;
 pub use ending::{Stop, of_refusal};

@@ -26,6 +26,7 @@ pub(super) fn begin<B: Source>(stream: Box<Stream<B>>, limit: Duration) {
 pub(super) fn begin_in<B: Source>(places: &'static Semaphore, mut stream: Box<Stream<B>>, limit: Duration) {
     // Without a runtime the process is at its end.
     let (Ok(place), Ok(runtime)) = (places.try_acquire(), Handle::try_current()) else {
+        stream.take_tail();
         stream.finish(StreamEnd::ClientGone, None);
         return;
     };

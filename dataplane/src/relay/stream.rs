@@ -6,14 +6,18 @@ use super::guard::{Guarded, Source};
 use super::keep_alive::{COMMENT, KeepAlive};
 use super::splitter::Splitter;
 use super::stall::{MAX_PIECE, Turn};
+use super::usage_event::UsageEvent;
 use crate::exchange::Exchange;
-use crate::format::{Format, Framing, Observer, Usage};
+use crate::format::{Format, Framing, Observer, Seen, Weight};
+use crate::metrics::millis;
 use crate::reason::{Reason, StreamEnd};
 use bytes::Bytes;
 use http_body::SizeHint;
+use prometheus::local::LocalHistogram;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How an answer is relayed.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +30,8 @@ pub struct Manner {
     pub readable: bool,
     /// It is one JSON text.
     pub is_json: bool,
+    /// It was asked for usage where its client had not: the event that comes of it is not the client's.
+    pub asked_usage: bool,
     /// Silence towards the client after which a comment is sent, where the format and the framing take one; `None`: none is sent.
     pub keep_alive: Option<Duration>,
     /// How long the upstream is read on after the client went away; `None`: it is cancelled at once.
@@ -39,6 +45,14 @@ pub(super) struct Stream<B> {
     observer: Observer,
     pub(super) exchange: Exchange,
     keep_alive: Option<KeepAlive>,
+    /// Taken out, where it was asked for and can be seen.
+    usage_event: Option<UsageEvent>,
+    /// The pauses between pieces; `None` for a text that is no stream.
+    gaps: Option<LocalHistogram>,
+    /// When a piece last came.
+    came: Option<Instant>,
+    /// Bytes that went by unseen.
+    unread: u64,
     /// `None`: nobody sees whether the client reads.
     turn: Option<Arc<Turn>>,
     /// What HTTP/2 is still to be given of the last piece.
@@ -63,6 +77,7 @@ impl<B: Source> Stream<B> {
             turn.begin(source.leash());
         }
         let takes_comments = manner.framing == Framing::Events && manner.format.takes_comments();
+        let gaps = (!manner.is_json).then(|| exchange.gaps());
         Self {
             source,
             manner,
@@ -70,6 +85,10 @@ impl<B: Source> Stream<B> {
             observer: if manner.is_json { Observer::of_json(manner.format) } else { Observer::new(manner.format) },
             exchange,
             keep_alive: manner.keep_alive.filter(|_| takes_comments).map(KeepAlive::new),
+            usage_event: (manner.asked_usage && manner.framing == Framing::Events).then(UsageEvent::default),
+            gaps,
+            came: None,
+            unread: 0,
             turn,
             left: Bytes::new(),
             phase: Phase::Running,
@@ -136,11 +155,31 @@ impl<B: Source> Stream<B> {
 
     /// Looks at what came, and gives what may go out of it.
     pub(super) fn pass(&mut self, bytes: Bytes) -> Bytes {
-        let out = self.splitter.push(bytes);
-        if self.manner.readable && !out.is_empty() {
-            self.observer.push(&out, self.splitter.is_at_boundary());
+        let came = self.source.last();
+        if let (Some(gaps), Some(before)) = (&self.gaps, self.came.replace(came)) {
+            gaps.observe(millis(came.saturating_duration_since(before)));
         }
-        out
+        let out = self.splitter.push(bytes);
+        if out.is_empty() {
+            return out;
+        }
+        if self.manner.readable {
+            self.observer.push(&out, self.splitter.is_at_boundary());
+        } else {
+            self.unread += out.len() as u64;
+        }
+        self.exchange.progress(&self.seen());
+        match &mut self.usage_event {
+            Some(usage_event) => usage_event.pass(out),
+            None => out,
+        }
+    }
+
+    /// What is known of it so far; of what can't be read, only that its bytes may be text.
+    fn seen(&self) -> Seen {
+        let unread = if self.manner.format.is_prompt() { Weight::of_bytes(self.unread) } else { Weight::NONE };
+        let seen = self.observer.seen();
+        Seen { uncounted: seen.uncounted + unread, ..*seen }
     }
 
     fn stop(&mut self, stop: Stop, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Aborted>>> {
@@ -184,6 +223,7 @@ impl<B: Source> Stream<B> {
             at_boundary: self.splitter.is_at_boundary(),
             tail,
             request_id: &self.exchange.request_id,
+            message: self.exchange.spends().filter(|_| stop == Stop::Limit).unwrap_or(stop.message()),
         };
         stopped.ending()
     }
@@ -199,9 +239,10 @@ impl<B: Source> Stream<B> {
 
     /// The end is decided.
     pub(super) fn finish(&mut self, end: StreamEnd, reason: Option<Reason>) {
-        // Characters were known with the head.
-        let characters = self.exchange.usage.characters;
-        self.exchange.usage = Usage { characters, ..self.observer.seen().usage };
+        self.exchange.cost.seen = self.seen();
+        if let Some(gaps) = &self.gaps {
+            gaps.flush();
+        }
         self.exchange.reason = self.exchange.reason.or(reason);
         self.exchange.end(end);
         if let Some(turn) = &self.turn {

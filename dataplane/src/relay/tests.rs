@@ -7,3 +7,4 @@ mod played;
 mod size;
 mod stall;
 mod stopping;
+mod usage_event;

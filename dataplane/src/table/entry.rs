@@ -3,10 +3,11 @@
 use super::matching::RouteIndex;
 use crate::balance::RouteBalance;
 use crate::drain::Cut;
+use crate::limits::{RoutePlan, TenantPlan};
 use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, Scheme, Uri};
 use relay_snapshot::{
-    Backend, Credential, HeaderRule, ModelPattern, ModelRewrite, ObjectId, Policy, Provider, RateLimit, Route, Tenant,
+    Backend, Credential, HeaderRule, ModelPattern, ModelRewrite, ObjectId, Policy, Provider, Route, Tenant,
 };
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -22,8 +23,8 @@ pub struct TenantEntry {
     pub suspended: bool,
     /// Running streams end too.
     pub cuts: bool,
-    /// Its requests limit; `None`: unlimited.
-    pub requests: Option<RateLimit>,
+    /// Its limits.
+    pub plan: TenantPlan,
     /// The routes that both sides consented to.
     pub routes: RouteIndex,
     cut: OnceLock<Cut>,
@@ -36,7 +37,7 @@ impl TenantEntry {
             label: tenant.id.to_string().into(),
             suspended: tenant.suspended,
             cuts: tenant.suspended && tenant.cut,
-            requests: tenant.limits.requests,
+            plan: TenantPlan::new(tenant),
             routes: RouteIndex::new(routes),
             cut: OnceLock::new(),
         }
@@ -72,6 +73,8 @@ pub struct RouteEntry {
     pub body_max: u64,
     /// How its requests and answers are handled.
     pub policy: Policy,
+    /// What each tenant may use of it.
+    pub plan: RoutePlan,
     balance: OnceLock<RouteBalance>,
 }
 
@@ -90,6 +93,7 @@ impl RouteEntry {
             connect: bound(route.timeouts.connect_ms),
             body_max: route.body_max,
             policy: route.policy.clone(),
+            plan: RoutePlan::new(route),
             balance: OnceLock::new(),
         }
     }

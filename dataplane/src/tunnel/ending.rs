@@ -24,6 +24,8 @@ pub(super) enum Over {
     Drained,
     /// The tenant was suspended.
     Suspended,
+    /// A budget of the tenant's that stops streams is spent.
+    Limit,
     /// A Close frame passed, and then nobody closed.
     Lingering,
 }
@@ -57,11 +59,13 @@ impl Over {
             Self::Total => (StreamEnd::TotalTimeout, Some(Reason::TotalTimeout)),
             Self::Drained => (StreamEnd::Drained, Some(Reason::Draining)),
             Self::Suspended => (StreamEnd::Suspended, Some(Reason::TenantSuspended)),
+            Self::Limit => (StreamEnd::LimitReached, Some(Reason::BudgetSpent)),
         }
     }
 
     /// The frames that tell the client, whose bytes end at `place`; none where nothing may follow.
-    pub(super) fn farewell(self, session: &Session, place: Place, request_id: &str) -> Vec<u8> {
+    /// `message`: what the client reads, in place of the usual words.
+    pub(super) fn farewell(self, session: &Session, place: Place, request_id: &str, message: Option<&str>) -> Vec<u8> {
         if place == Place::Inside || session.closed_by_server {
             return Vec::new();
         }
@@ -74,7 +78,10 @@ impl Over {
         let mut frames = Vec::new();
         // After the provider's own word a second error would only hide the first.
         if place == Place::Messages && !session.ends_in_failure {
-            frames = frame(Opcode::Text, &openai_realtime::failure_event(reason, self.message(), request_id));
+            frames = frame(
+                Opcode::Text,
+                &openai_realtime::failure_event(reason, message.unwrap_or(self.message()), request_id),
+            );
         }
         frames.extend(close_frame(self.code(), reason.name()));
         frames
@@ -85,7 +92,8 @@ impl Over {
     const fn code(self) -> u16 {
         match self {
             Self::Drained => 1012,
-            Self::Suspended => 1008,
+            // "Policy violation": client libraries raise it, and do not take it for a reason to connect again at once.
+            Self::Suspended | Self::Limit => 1008,
             _ => 1011,
         }
     }
@@ -103,6 +111,7 @@ impl Over {
                 "the relay is shutting down and could not wait for the end of the session; please reconnect"
             }
             Self::Suspended => "the tenant was suspended",
+            Self::Limit => "a budget of this tenant is spent, which ends its running sessions",
         }
     }
 }

@@ -21,7 +21,7 @@ mod tests;
 pub use handshake::{Handshake, HandshakeError, NotAccepted, VERSION, is_asked_for, protocol_keys, strip};
 
 use crate::drain::{Cut, Drain};
-use crate::exchange::{Exchange, Kind, Tunnelled};
+use crate::exchange::{Answered, Exchange, Kind, Tunnelled};
 use crate::reason::{Reason, StreamEnd};
 use crate::relay::Deadline;
 use crate::upstream::Switched;
@@ -53,6 +53,7 @@ impl Tunnel {
     pub fn start(self, mut exchange: Exchange, drain: &Drain, tenant: Cut, write_stall: Duration) {
         exchange.code = Some(StatusCode::SWITCHING_PROTOCOLS.as_u16());
         exchange.kind = Kind::WebSocket;
+        exchange.cost.answered = Answered::Well;
         exchange.goes_out();
         let cut = drain.cut.clone();
         drain.tunnels.spawn(self.run(exchange, cut, tenant, write_stall));
@@ -70,25 +71,35 @@ impl Tunnel {
         let Ok(Ok(client)) = handed_over else { return };
         let bounds = Bounds { idle: self.idle, deadline: self.deadline.at(), write_stall };
         let mut pump = Pump::new(TokioIo::new(client), self.upstream, bounds);
+        let limit = exchange.stop().cloned();
+        let limit = async {
+            match &limit {
+                Some(limit) => limit.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
         let stop = async {
             tokio::select! {
                 () = cut.cancelled() => Over::Drained,
                 () = tenant.cancelled() => Over::Suspended,
+                () = limit => Over::Limit,
             }
         };
-        let over = pump.run(stop).await;
+        let over = pump.run(stop, |seen| exchange.progress(seen)).await;
         let (end, reason) = over.verdict(&pump.session);
         exchange.reason = exchange.reason.or(reason);
         let session = &pump.session;
         let is_there = !matches!(over, Over::ClientGone | Over::ClientStalled);
-        let farewell = if is_there { over.farewell(session, pump.place(), &exchange.request_id) } else { Vec::new() };
+        let message = exchange.spends().filter(|_| over == Over::Limit);
+        let farewell =
+            if is_there { over.farewell(session, pump.place(), &exchange.request_id, message) } else { Vec::new() };
         exchange.tunnelled(Tunnelled {
             bytes_in: pump.bytes_in,
             bytes_out: pump.bytes_out + farewell.len() as u64,
             messages_in: session.messages_in,
             messages_out: session.messages_out,
         });
-        exchange.usage = session.usage;
+        exchange.cost.seen = session.seen();
         if !is_there {
             return exchange.end(end);
         }

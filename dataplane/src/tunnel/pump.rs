@@ -2,6 +2,7 @@
 
 use super::ending::Over;
 use super::session::{Place, Session};
+use crate::format::Seen;
 use bytes::{Buf, BytesMut};
 use std::future::Future;
 use std::io;
@@ -149,8 +150,9 @@ where
         }
     }
 
-    /// Relays until it is over. `stop` ends it from outside. What the one side sent before it left goes to the other first.
-    pub(super) async fn run(&mut self, stop: impl Future<Output = Over>) -> Over {
+    /// Relays until it is over. `stop` ends it from outside; `on_usage` is told each time when the provider told what an answer cost. What the one side
+    /// sent before it left goes to the other first.
+    pub(super) async fn run(&mut self, stop: impl Future<Output = Over>, mut on_usage: impl FnMut(&Seen)) -> Over {
         let timer = tokio::time::sleep_until(self.next_deadline());
         tokio::pin!(stop, timer);
         let (mut client_left, mut upstream_left) = (None, None);
@@ -173,7 +175,13 @@ where
                 },
                 read = self.upstream.0.read_buf(&mut self.down.input), if upstream_left.is_none() && self.down.has_room() => {
                     match read {
-                        Ok(count @ 1..) => self.upstream_sent(count),
+                        Ok(count @ 1..) => {
+                            let before = self.session.usage;
+                            self.upstream_sent(count);
+                            if self.session.usage != before {
+                                on_usage(&self.session.seen());
+                            }
+                        }
                         Ok(0) => upstream_left = Some(Over::UpstreamEnd),
                         Err(_) => upstream_left = Some(Over::UpstreamReset),
                     }

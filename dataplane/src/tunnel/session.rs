@@ -2,8 +2,8 @@
 
 use super::frames::{Frames, Side};
 use super::lookout::{Ended, Lookout};
-use crate::format::Usage;
 use crate::format::openai_realtime::{self, Event};
+use crate::format::{Seen, Usage};
 
 /// Where bytes of the server end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,11 @@ impl Session {
             failed: false,
             ends_in_failure: false,
         }
+    }
+
+    /// What its answers cost so far.
+    pub(super) fn seen(&self) -> Seen {
+        Seen { usage: self.usage, content: true, ..Seen::default() }
     }
 
     /// Bytes of the client pass.

@@ -13,6 +13,7 @@ mod gate;
 mod http2;
 mod pool;
 mod room;
+mod sent;
 mod source;
 mod sync;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use body::{Answer, Received, RequestBodyError, discard};
 pub use connector::{Connector, ConnectorOptions, HostOverride};
 pub use destinations::{AddressClass, Cidr};
 pub use room::Room;
+pub use sent::Sent;
 pub use upgrade::Switched;
 pub use upload::{KEPT_MAX, RequestBody, Splice, Upload, Waits};
 
@@ -33,6 +35,7 @@ use crate::table::Origin;
 use connection::Connection;
 use connector::{Offer, within};
 use http::{Request, Response};
+pub use http2::AHEAD;
 use http2::{Dialled, Lanes, Place, Undone};
 use hyper_util::client::legacy::connect::Connection as _;
 use pool::Pool;

@@ -79,13 +79,21 @@ impl Pool {
     pub(super) fn sweep(&self) {
         let keys: Vec<Key> = self.lock().lists.keys().cloned().collect();
         for key in keys {
-            let mut idle = self.lock();
-            if let Some(list) = idle.lists.get_mut(&key) {
-                list.retain_mut(|(since, connection)| since.elapsed() < IDLE && connection.is_reusable());
-            }
-            idle.lists.retain(|_, list| !list.is_empty());
-            idle.count = idle.lists.values().map(Vec::len).sum();
+            drop(self.take_stale(&key));
         }
+    }
+
+    /// Those of one origin that are of no use any more, for the caller to close: that takes a system call each, which nobody should wait for.
+    pub(super) fn take_stale(&self, key: &Key) -> Vec<Connection> {
+        let mut idle = self.lock();
+        let mut stale = Vec::new();
+        if let Some(list) = idle.lists.get_mut(key) {
+            let gone = list.extract_if(.., |(since, connection)| since.elapsed() >= IDLE || !connection.is_reusable());
+            stale.extend(gone.map(|(_, connection)| connection));
+        }
+        idle.lists.retain(|_, list| !list.is_empty());
+        idle.count = idle.lists.values().map(Vec::len).sum();
+        stale
     }
 
     pub(super) fn len(&self) -> usize {

@@ -1,6 +1,8 @@
 //! The request's body on its way up, and what is kept of it so that it can be sent again.
 
+use super::sent::{Sent, Teller};
 use super::{Received, RequestBodyError, Room, discard};
+use crate::format::Content;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::collections::VecDeque;
@@ -55,6 +57,7 @@ struct Source {
     waits: Waits,
     /// The body that may read `rest` on: the one that was made last.
     reader: u64,
+    teller: Option<Teller>,
 }
 
 impl Upload {
@@ -75,17 +78,27 @@ impl Upload {
             is_held_back,
             waits: Waits::Upstream(Instant::now()),
             reader: 0,
+            teller: None,
         };
         Self { source: Arc::new(Mutex::new(source)) }
     }
 
-    /// The whole body, to be sent. A body that was made before can't read on what the client has not sent yet.
-    pub fn body(&self, splice: Option<Splice>) -> RequestBody {
+    /// Writes down in `sent` what goes out from now on; and weighs it as a prompt, where it is one of this kind.
+    #[must_use]
+    pub fn told_to(self, sent: Arc<Sent>, weighed: Option<Content>) -> Self {
+        lock(&self.source).teller = Some(Teller::new(sent, weighed));
+        self
+    }
+
+    /// The whole body, to be sent, with parts exchanged that do not overlap. A body that was made before can't read on what the client has not sent yet.
+    pub fn body(&self, splices: impl IntoIterator<Item = Splice>) -> RequestBody {
+        let mut splices: Vec<Splice> = splices.into_iter().collect();
+        splices.sort_unstable_by_key(|splice| splice.range.start);
         let mut source = lock(&self.source);
         source.reader += 1;
         let reader = source.reader;
         drop(source);
-        RequestBody { source: Some(Arc::clone(&self.source)), reader, next: 0, cut: VecDeque::new(), splice }
+        RequestBody { source: Some(Arc::clone(&self.source)), reader, next: 0, cut: VecDeque::new(), splices }
     }
 
     /// Whether all that was read of it is still there.
@@ -154,6 +167,9 @@ impl Source {
                 None => return self.fail(RequestBodyError::TooLarge),
             }
             self.counted = number + 1;
+            if let Some(teller) = &mut self.teller {
+                teller.took(&piece);
+            }
         }
         if !self.keeps {
             self.let_go(number);
@@ -230,7 +246,8 @@ pub struct RequestBody {
     next: usize,
     /// To go out before that piece: parts of one that was spliced, and what was put back.
     cut: VecDeque<Bytes>,
-    splice: Option<Splice>,
+    /// In the order of their ranges.
+    splices: Vec<Splice>,
 }
 
 impl RequestBody {
@@ -242,10 +259,16 @@ impl RequestBody {
     }
 
     /// The parts of the first piece, some of its bytes exchanged.
-    fn cut_up(&mut self, piece: &Bytes, Splice { range, with }: Splice) -> Result<(), RequestBodyError> {
-        let (front, back) = (piece.get(..range.start), piece.get(range.end..));
-        let (Some(front), Some(back)) = (front, back) else { return Err(RequestBodyError::Malformed) };
-        let parts = [piece.slice_ref(front), with, piece.slice_ref(back)];
+    fn cut_up(&mut self, piece: &Bytes, splices: Vec<Splice>) -> Result<(), RequestBodyError> {
+        let mut done = 0;
+        let mut parts = Vec::with_capacity(2 * splices.len() + 1);
+        for Splice { range, with } in splices {
+            let (front, back) = (piece.get(done..range.start), piece.get(range.end..));
+            let (Some(front), Some(_)) = (front, back) else { return Err(RequestBodyError::Malformed) };
+            parts.extend([piece.slice_ref(front), with]);
+            done = range.end;
+        }
+        parts.push(piece.slice(done..));
         self.cut.extend(parts.into_iter().filter(|part| !part.is_empty()));
         Ok(())
     }
@@ -277,10 +300,11 @@ impl Body for RequestBody {
                 this.source = None;
             }
             let piece = piece?;
-            match this.splice.take() {
-                None => return Poll::Ready(Some(Ok(Frame::data(piece)))),
-                Some(splice) => this.cut_up(&piece, splice)?,
+            if this.splices.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
+            let splices = std::mem::take(&mut this.splices);
+            this.cut_up(&piece, splices)?;
         }
         Poll::Ready(this.cut.pop_front().map(|part| Ok(Frame::data(part))))
     }
@@ -297,8 +321,8 @@ impl Body for RequestBody {
         let rest = source.rest.as_ref().map_or(Some(0), |rest| rest.size_hint().exact());
         let Some(rest) = rest else { return SizeHint::default() };
         let pieces: u64 = source.pieces.iter().skip(self.next.saturating_sub(source.first)).map(len).sum();
-        let change = |splice: &Splice| (splice.with.len() as u64, splice.range.len() as u64);
-        let (more, less) = self.splice.as_ref().map_or((0, 0), change);
+        let more: u64 = self.splices.iter().map(|splice| len(&splice.with)).sum();
+        let less: u64 = self.splices.iter().map(|splice| splice.range.len() as u64).sum();
         SizeHint::with_exact((cut + pieces + rest + more).saturating_sub(less))
     }
 }

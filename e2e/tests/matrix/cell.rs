@@ -14,7 +14,7 @@ use crate::client::{Answer, Client, Protocol};
 use crate::config::{self, CREDENTIAL, KEY};
 use crate::endings::{BOUND_MS, Body, Ending, Expected};
 use crate::formats::{Format, Units};
-use crate::house::{House, Sample, eventually, wait_for};
+use crate::house::{self, House, Sample, eventually, wait_for};
 use crate::log;
 use crate::told;
 
@@ -22,6 +22,8 @@ use crate::told;
 const KEPT: usize = 1 << 20;
 /// Real time that no cell needs, whatever else the machine does.
 const LIMIT: Duration = Duration::from_mins(1);
+/// Tokens of the budget that stops streams: more than any cell's own.
+const BUDGET: u64 = 10_000;
 /// A client that leaves has read so much.
 const READ_BEFORE_LEAVING: usize = 8 << 10;
 
@@ -84,7 +86,7 @@ impl Cell {
             ..Backend::new("upstream", format.provider, format!("{transport}://{}", provider.addr()))
         };
         let bound = |ending: &[Ending]| if ending.contains(&self.ending) { BOUND_MS } else { 0 };
-        config::snapshot(vec![Route {
+        let route = Route {
             timeouts: Timeouts {
                 first_byte_ms: bound(&[Ending::NoHead, Ending::NoFirstByte]),
                 idle_ms: bound(&[Ending::Idle]),
@@ -98,7 +100,12 @@ impl Cell {
                 ..Policy::default()
             },
             ..config::route("cell", "/", vec![backend])
-        }])
+        };
+        let mut snapshot = config::snapshot(vec![route]);
+        if self.ending == Ending::Spent {
+            snapshot.tenants = vec![config::stopping("a", BUDGET)];
+        }
+        snapshot
     }
 
     fn request(&self, house: &House, id: &str) -> Request<Full<Bytes>> {
@@ -177,6 +184,10 @@ impl Cell {
                 self.read_to_the_stall(&mut answer, provider).await;
                 house.proxy.drain.closing.cancel();
                 house.proxy.drain.cut.cancel();
+            }
+            Ending::Spent => {
+                self.read_to_the_stall(&mut answer, provider).await;
+                house::spend(house, &config::stopping("a", BUDGET), BUDGET).await;
             }
             _ => {}
         }

@@ -32,6 +32,8 @@ pub(crate) enum Ending {
     Total,
     /// The relay shuts down and cannot wait.
     Drained,
+    /// Another request of the tenant spends a budget that stops streams.
+    Spent,
     /// The provider's own error in the middle of the answer.
     ErrorMidway,
     /// The provider's own error in place of the answer.
@@ -90,7 +92,7 @@ impl Ending {
             Self::BadChunk => "-bad-chunk-at-3",
             Self::NoHead => "-slow-first-10h",
             Self::NoFirstByte => "-slow-body-10h",
-            Self::Idle | Self::Total | Self::Drained => "-stall-10h-at-3",
+            Self::Idle | Self::Total | Self::Drained | Self::Spent => "-stall-10h-at-3",
             Self::ErrorMidway => "-error-midway-at-3",
             Self::ErrorFirst => "-error-first",
         };
@@ -140,6 +142,7 @@ impl Ending {
             Self::Idle => cancelled(early("IdleTimeout", "idle_timeout", Ended::ClientGone)),
             Self::Total => cancelled(early("TotalTimeout", "total_timeout", Ended::ClientGone)),
             Self::Drained => cancelled(early("Drained", "draining", Ended::ClientGone)),
+            Self::Spent => cancelled(early("LimitReached", "budget_spent", Ended::ClientGone)),
             // The provider's own word passes, and is counted.
             Self::ErrorMidway | Self::ErrorFirst if format.fails_in_band => {
                 Expected { end: "UpstreamError", reason: Some("upstream_error"), ..whole(Ended::Complete) }

@@ -56,6 +56,7 @@ rows! {
     a_pause_too_long_is_told: Idle,
     an_answer_that_takes_too_long_is_told: Total,
     a_shutdown_that_can_not_wait_is_told: Drained,
+    a_budget_that_is_spent_is_told: Spent,
     an_error_midway_passes_and_is_counted: ErrorMidway,
     an_error_in_place_of_the_answer_passes_and_is_counted: ErrorFirst,
 }

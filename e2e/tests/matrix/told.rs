@@ -30,7 +30,8 @@ pub(crate) fn wrong_event(format: &Format, event: &[u8], before: usize, reason: 
     }
     let right = match format.errors {
         Errors::OpenAI | Errors::ElevenLabs => {
-            name.is_none() && error["code"] == reason && error["type"] == "server_error" && error["param"].is_null()
+            let kind = if reason == "budget_spent" { "insufficient_quota" } else { "server_error" };
+            name.is_none() && error["code"] == reason && error["type"] == kind && error["param"].is_null()
         }
         // Flat and nested, so that every version of the SDKs raises.
         Errors::Responses => {

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use relay_e2e::provider::script::sha256;
 use relay_snapshot::{
-    Backend, Credential, KeyDigest, Limits, Match, ModelPattern, ObjectId, PathRule, Policy, Provider, RateLimit,
-    Retries, Route, SecretText, Snapshot, Tenant, Timeouts,
+    Backend, Budget, Calendar, Credential, KeyDigest, Limits, Match, ModelPattern, ObjectId, PathRule, Policy,
+    Provider, RateLimit, Retries, Route, SecretText, Snapshot, Tenant, Timeouts, Unit,
 };
 
 /// The key of [`tenant`] `a`.
@@ -30,6 +30,24 @@ pub(crate) fn tenant(name: &str) -> Tenant {
 pub(crate) fn limited(name: &str, amount: u32, per_seconds: u64, burst: u32) -> Tenant {
     let requests = Some(RateLimit { amount, per_seconds, burst });
     Tenant { limits: Limits { requests, ..Limits::default() }, ..tenant(name) }
+}
+
+/// A tenant with a budget of so many tokens a day that ends its running streams.
+pub(crate) fn stopping(name: &str, amount: u64) -> Tenant {
+    let budget = Budget { stops_streams: true, ..daily(Unit::Tokens, amount) };
+    Tenant { limits: Limits { budgets: vec![budget], ..Limits::default() }, ..tenant(name) }
+}
+
+/// The budget `daily`, of a day in UTC.
+pub(crate) fn daily(unit: Unit, amount: u64) -> Budget {
+    Budget {
+        name: "daily".to_owned(),
+        unit,
+        amount,
+        per: Calendar::Day,
+        time_zone: "UTC".to_owned(),
+        stops_streams: false,
+    }
 }
 
 /// A backend in the clear, with a credential as its provider takes it.

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use relay_dataplane::drain::Drain;
-use relay_dataplane::limits::Limiter;
+use relay_dataplane::limits::{Estimate, Limiter, TenantPlan, Used, Verdict};
 use relay_dataplane::listener::{self, Options};
 use relay_dataplane::metrics::Metrics;
 use relay_dataplane::proxy::Proxy;
@@ -13,7 +13,7 @@ use relay_dataplane::serving::Serving;
 use relay_dataplane::table::Table;
 use relay_dataplane::upstream::{Connector, ConnectorOptions, Upstreams};
 use relay_e2e::provider::{Config, Provider, Recorded};
-use relay_snapshot::Snapshot;
+use relay_snapshot::{Snapshot, Tenant};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -44,17 +44,28 @@ impl House {
         Self::started(snapshot, ConnectorOptions { allow: loopback, ..ConnectorOptions::default() }, options).await
     }
 
+    /// Serves this configuration under limits that are kept there.
+    pub(crate) async fn limited(snapshot: &Snapshot, limiter: Limiter) -> Self {
+        let loopback = vec!["127.0.0.0/8".parse().expect("a range")];
+        let connector = ConnectorOptions { allow: loopback, ..ConnectorOptions::default() };
+        Self::whole(snapshot, limiter, connector, Options::default()).await
+    }
+
     /// Serves this configuration, and connects to upstreams so.
     pub(crate) async fn connecting(snapshot: &Snapshot, connector: ConnectorOptions) -> Self {
         Self::started(snapshot, connector, Options::default()).await
     }
 
     async fn started(snapshot: &Snapshot, connector: ConnectorOptions, options: Options) -> Self {
+        Self::whole(snapshot, Limiter::memory(), connector, options).await
+    }
+
+    async fn whole(snapshot: &Snapshot, limiter: Limiter, connector: ConnectorOptions, options: Options) -> Self {
         let serving = Arc::new(Serving::default());
         serving.swap(Table::new(snapshot, "aaaaaaaaaaaa"), 1);
         let proxy = Arc::new(Proxy {
             serving,
-            limiter: Arc::new(Limiter::memory()),
+            limiter: Arc::new(limiter),
             upstreams: Arc::new(Upstreams::new(Connector::new(connector))),
             metrics: Arc::new(Metrics::new().expect("names differ")),
             drain: Drain::default(),
@@ -145,6 +156,14 @@ impl House {
             .flat_map(|(labels, value)| vec![labels["reason"].clone(); usize::try_from(value).expect("few")])
             .collect()
     }
+}
+
+/// Another request of this tenant, of which nothing is seen, uses so many tokens.
+pub(crate) async fn spend(house: &House, tenant: &Tenant, tokens: u64) {
+    let decision = house.proxy.limiter.admit(&TenantPlan::new(tenant), None, Estimate::default()).await;
+    let Verdict::Admitted(Some(reservation)) = decision.verdict else { panic!("{decision:?}") };
+    reservation.progress(Used { output: tokens, ..Used::default() });
+    reservation.settle(Used { output: tokens, ..Used::default() });
 }
 
 pub(crate) const CHAT: &str = "/v1/chat/completions";

@@ -1,5 +1,6 @@
 //! The proxy on the wire: real sockets on both sides, fake providers behind it, and a client that shows the bytes.
 
+mod asking;
 mod bodies;
 mod bounds;
 mod characters;
@@ -27,9 +28,11 @@ mod rewrite;
 mod routing;
 mod secure;
 mod smuggling;
+mod spent;
 mod stalls;
 mod stub;
 mod timeouts;
+mod tokens;
 mod unchanged;
 mod upstream_h2;
 mod upstream_tls;

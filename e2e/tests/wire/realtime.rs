@@ -2,6 +2,7 @@
 
 mod endings;
 mod refused;
+mod spent;
 mod talk;
 
 use relay_e2e::provider::{Ended, script};
@@ -44,6 +45,11 @@ async fn a_session_passes_and_its_tokens_are_summed() {
     assert_eq!(active(&house), Vec::<u64>::new());
     let line = logged.request();
     assert_eq!((&line["kind"], &line["code"], &line["end"]), (&"websocket".into(), &101.into(), &"Complete".into()));
+    for time in ["duration_ms", "first_byte_ms"] {
+        let text = line[time].to_string();
+        let places = text.split_once('.').map_or("", |(_, places)| places);
+        assert!(!places.is_empty() && places.len() <= 3, "{time} is {text}");
+    }
     // Three responses of 20 tokens for 3 words; the second had 1 token in the cache, the third 2.
     assert_eq!((&line["tokens_in"], &line["tokens_out"], &line["tokens_cached"]), (&9.into(), &60.into(), &3.into()));
     assert_eq!((&line["messages_in"], &line["messages_out"]), (&4.into(), &(2 + 3 * 22).into()));

@@ -11,7 +11,7 @@ use http::uri::{Authority, Scheme};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use relay_dataplane::table::Origin;
-use relay_dataplane::upstream::{Connector, ConnectorOptions, Room, Target, Upload, Upstreams};
+use relay_dataplane::upstream::{AHEAD, Connector, ConnectorOptions, Room, Target, Upload, Upstreams};
 use relay_snapshot::{Backend, Provider};
 use tokio::time::timeout;
 
@@ -350,7 +350,7 @@ async fn a_client_that_breaks_off_its_request_resets_the_stream() {
 
 #[tokio::test]
 async fn answers_that_nobody_reads_do_not_stop_the_others_of_their_connection() {
-    const WINDOW: usize = 256 << 10;
+    const WINDOW: usize = AHEAD;
     let mut upstream = Secure::start(Manner::default()).await;
     let options = ConnectorOptions { allow: vec!["127.0.0.1".parse().expect("a range")], ..Default::default() };
     let upstreams = Arc::new(Upstreams::new(Connector::new(options)));

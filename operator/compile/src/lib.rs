@@ -40,7 +40,7 @@ use consent::NamespaceLabels;
 use relay_crds::{RelayRoute, RelayTenant};
 use relay_snapshot::{ObjectId, Snapshot};
 use route::JudgedRoute;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use tenant::JudgedTenant;
@@ -110,14 +110,18 @@ fn collect(
         let verdict = Verdict { generation: judged.generation, accepted, resolved_refs: judged.refs, summary };
         compiled.verdicts.insert(ObjectKey { kind: Kind::Route, id }, verdict);
     }
+    let limiting = compiled.snapshot.routes.iter().filter(|route| !route.limits.is_empty());
+    let limited: BTreeSet<ObjectId> = limiting.flat_map(|route| &route.tenants).cloned().collect();
     for (id, judged) in tenants {
         let routes = served.get(&id).copied().unwrap_or(0);
-        let mut keys = Vec::new();
+        let (mut keys, mut on_unavailable) = (Vec::new(), None);
         let accepted = judged.accepted.map(|valid| {
             keys = valid.tenant.keys.iter().map(tenant::key_status).collect();
+            let is_limited = !valid.tenant.limits.is_empty() || limited.contains(&id);
+            on_unavailable = is_limited.then_some(valid.tenant.on_unavailable);
             compiled.snapshot.tenants.push(valid.tenant);
         });
-        let summary = Summary::Tenant { routes, keys };
+        let summary = Summary::Tenant { routes, keys, limited: on_unavailable };
         let verdict = Verdict { generation: judged.generation, accepted, resolved_refs: judged.refs, summary };
         compiled.verdicts.insert(ObjectKey { kind: Kind::Tenant, id }, verdict);
     }

@@ -2,7 +2,7 @@
 
 use crate::Problem;
 use relay_crds::KeyStatus;
-use relay_snapshot::ObjectId;
+use relay_snapshot::{ObjectId, Unavailable};
 use std::fmt;
 
 /// The two kinds.
@@ -65,5 +65,7 @@ pub enum Summary {
         routes: u32,
         /// Its valid keys, by name. None while it is not accepted.
         keys: Vec<KeyStatus>,
+        /// What becomes of its limits, its own and those of routes that serve it, while Redis can't be asked. `None`: it has none, or is not accepted.
+        limited: Option<Unavailable>,
     },
 }

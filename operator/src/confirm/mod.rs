@@ -1,8 +1,8 @@
-//! Asks every proxy which revision it serves: one follower a pod, one long poll each, so that the answer comes as soon as the proxy has the set.
+//! Asks every proxy which revision it serves, and whether it shares the limits: one follower a pod, one long poll each, so that the answer comes as soon as the proxy has the set.
 
 mod poll;
 
-use crate::programmed::Acks;
+use crate::programmed::{Ack, Acks};
 use crate::stores::{ProxyPod, Stores};
 use poll::{HttpClient, Poll, client, poll};
 use std::collections::BTreeMap;
@@ -38,9 +38,9 @@ impl Acknowledged {
     }
 
     /// Notes an answer, or that there was none; true when it differs from the one before.
-    fn note(&self, uid: &str, revision: Option<&str>) -> bool {
-        let answer = revision.map(str::to_owned);
-        self.lock().insert(uid.to_owned(), answer.clone()) != Some(answer)
+    fn note(&self, uid: &str, answer: Option<&Ack>) -> bool {
+        let before = self.lock().insert(uid.to_owned(), answer.cloned());
+        before.as_ref().map(Option::as_ref) != Some(answer)
     }
 
     fn forget(&self, uid: &str) {
@@ -111,11 +111,11 @@ impl One {
         loop {
             let asked = Instant::now();
             match poll(&self.client, self.address, last.as_deref()).await {
-                Poll::Serves(revision) => {
+                Poll::Says(ack) => {
                     failures = 0;
-                    let same = last.as_ref() == Some(&revision);
-                    self.note(Some(&revision));
-                    last = Some(revision);
+                    let same = last.as_ref() == Some(&ack.revision);
+                    self.note(Some(&ack));
+                    last = Some(ack.revision);
                     if same && asked.elapsed() < TOO_SOON {
                         self.pause(PAUSES.0).await;
                     }
@@ -135,9 +135,9 @@ impl One {
         }
     }
 
-    fn note(&self, revision: Option<&str>) {
-        if self.acknowledged.note(&self.uid, revision) {
-            debug!(proxy = self.name, revision, "serves");
+    fn note(&self, answer: Option<&Ack>) {
+        if self.acknowledged.note(&self.uid, answer) {
+            debug!(proxy = self.name, ?answer, "says");
             self.stores.wakes.report.notify_one();
         }
     }

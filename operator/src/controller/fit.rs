@@ -134,8 +134,8 @@ fn leave_out(compiled: &mut Compiled, chosen: &BTreeSet<ObjectKey>, shard: usize
 fn refuse(verdict: &mut Verdict, shard: usize) {
     let cure = match &mut verdict.summary {
         Summary::Route { .. } => "use fewer matches, models or tenants",
-        Summary::Tenant { routes, keys } => {
-            *routes = 0;
+        Summary::Tenant { routes, keys, limited } => {
+            (*routes, *limited) = (0, None);
             keys.clear();
             "use fewer keys"
         }

@@ -51,7 +51,7 @@ fn readable<K>(
 fn refused(kind: Kind, generation: Option<i64>, error: &str) -> Verdict {
     let summary = match kind {
         Kind::Route => Summary::Route { providers: String::new() },
-        Kind::Tenant => Summary::Tenant { routes: 0, keys: Vec::new() },
+        Kind::Tenant => Summary::Tenant { routes: 0, keys: Vec::new(), limited: None },
     };
     let message = format!("this operator can't read the object: {error}; install the CRDs of its own version");
     let problem = Problem { reason: reason::INVALID, field: "spec".to_owned(), message };

@@ -23,8 +23,12 @@ fn pod(uid: &str, ready: bool) -> ProxyPod {
     ProxyPod { uid: uid.into(), name: uid.into(), ip: None, ready, terminating: false }
 }
 
+fn ack(revision: &str) -> Ack {
+    Ack { revision: revision.to_owned(), apart: None }
+}
+
 fn acks(of: &[(&str, Option<&str>)]) -> Acks {
-    of.iter().map(|(uid, revision)| ((*uid).to_owned(), revision.map(str::to_owned))).collect()
+    of.iter().map(|(uid, revision)| ((*uid).to_owned(), revision.map(ack))).collect()
 }
 
 fn history() -> History {
@@ -87,6 +91,21 @@ fn silence_of_a_proxy_that_was_not_asked_is_told_apart() {
 }
 
 #[test]
+fn proxies_that_do_not_share_the_limits_are_counted_among_the_ready() {
+    let alone = |reason: &str| Some(Ack { apart: Some(reason.to_owned()), ..ack("r2") });
+    let said = Acks::from([
+        ("p".to_owned(), alone("Redis is away")),
+        ("q".to_owned(), Some(ack("r2"))),
+        ("r".to_owned(), None),
+        ("s".to_owned(), alone("Redis is away")),
+    ]);
+    let pods = [pod("p", true), pod("q", true), pod("r", true), pod("s", false), pod("t", true)];
+    let fleet = Fleet::new(&pods, &said, &history());
+    assert_eq!(fleet.apart(), Some(&Apart { count: 1, ready: 4, reason: "Redis is away".to_owned() }));
+    assert_eq!(Fleet::new(&pods[1..], &said, &history()).apart(), None);
+}
+
+#[test]
 fn all_are_at_a_revision_when_each_of_them_says_so() {
     let pods = [pod("p", true), pod("q", true)];
     let at = |acks: &Acks| Fleet::new(&pods, acks, &history()).all_at("r2");
@@ -111,7 +130,7 @@ proptest! {
         let proxies: Vec<_> = (0..pods.len()).map(|number| pod(&number.to_string(), pods[number].0)).collect();
         let serves = |number: usize| pods[number].1.filter(|revision| *revision < sets.len());
         let acks: Acks =
-            (0..pods.len()).filter_map(|n| Some((n.to_string(), Some(format!("r{}", serves(n)?))))).collect();
+            (0..pods.len()).filter_map(|n| Some((n.to_string(), Some(ack(&format!("r{}", serves(n)?)))))).collect();
         let fleet = Fleet::new(&proxies, &acks, &history);
         let wanted = sets.last().unwrap();
         for (at, name) in NAMES.into_iter().enumerate() {

@@ -1,12 +1,13 @@
 //! Writes statuses: at most [`CONCURRENCY`] at once, beside the controller, so that no change waits for the words about the one before it.
 
-use super::status::{Facts, Status, kind_of, status};
+use super::status::{Facts, OURS, Status, kind_of, status};
 use super::{Desired, SETTLING};
 use crate::brief::brief;
 use crate::confirm::Acknowledged;
 use crate::controller::apply::FIELD_MANAGER;
 use crate::metrics::{Metrics, milliseconds};
 use crate::programmed::Fleet;
+use crate::sharing::{Sharing, Told};
 use crate::stores::kinds::version_of;
 use crate::stores::{Stores, Watched};
 use futures::StreamExt;
@@ -15,7 +16,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::{Client, Resource};
 use relay_compile::{Kind, ObjectKey, Verdict};
-use relay_crds::{RelayRoute, RelayTenant, condition};
+use relay_crds::{RelayRoute, RelayTenant};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -42,6 +43,8 @@ pub struct Reporter {
     metrics: Metrics,
     /// Own writes that the stores may not show yet.
     own: Mutex<HashMap<ObjectKey, Own>>,
+    /// What is told of the proxies that do not share the limits.
+    sharing: Mutex<Sharing>,
 }
 
 /// An own write.
@@ -67,6 +70,7 @@ struct Sight {
     desired: Arc<Desired>,
     fleet: Fleet,
     settling: bool,
+    sharing: Told,
 }
 
 /// What came of a write.
@@ -89,7 +93,7 @@ impl Found {
 impl Reporter {
     /// Makes a reporter that has written nothing yet.
     pub fn new(client: Client, stores: Arc<Stores>, acknowledged: Arc<Acknowledged>, metrics: Metrics) -> Self {
-        Self { client, stores, acknowledged, metrics, own: Mutex::default() }
+        Self { client, stores, acknowledged, metrics, own: Mutex::default(), sharing: Mutex::default() }
     }
 
     /// Reports until it is dropped, or until the controller is.
@@ -122,7 +126,8 @@ impl Reporter {
         desired: &Arc<Desired>,
         confirmed: &mut Option<Instant>,
     ) -> Option<Instant> {
-        let sight = self.look(Arc::clone(desired));
+        let mut sight = self.look(Arc::clone(desired));
+        let steady = self.share(&mut sight);
         self.measure(&sight, confirmed);
         let now = now();
         let mut counts = BTreeMap::new();
@@ -145,7 +150,7 @@ impl Reporter {
         let outcomes: Vec<Outcome> = futures::stream::iter(writes).buffer_unordered(CONCURRENCY).collect().await;
         let again = outcomes.contains(&Outcome::Again).then(|| Instant::now() + RETRY);
         let settled = waiting.then(|| desired.started + SETTLING);
-        again.or(settled).into_iter().chain(repair).min()
+        again.or(settled).into_iter().chain(repair).chain(steady).min()
     }
 
     fn look(&self, desired: Arc<Desired>) -> Sight {
@@ -153,7 +158,19 @@ impl Reporter {
         let pods = self.stores.proxies.state();
         let fleet = Fleet::new(pods.values().map(|pod| &**pod), &self.acknowledged.acks(), &desired.history);
         let settling = desired.started.elapsed() < SETTLING;
-        Sight { desired, fleet, settling }
+        let sharing = self.sharing().told().clone();
+        Sight { desired, fleet, settling, sharing }
+    }
+
+    /// Takes what the proxies say of the limits, once all were asked. Gives when to look again.
+    fn share(&self, sight: &mut Sight) -> Option<Instant> {
+        if !sight.fleet.asked() {
+            return None;
+        }
+        let mut sharing = self.sharing();
+        let again = sharing.take(sight.fleet.apart().cloned(), Instant::now());
+        sight.sharing = sharing.told().clone();
+        again
     }
 
     /// Notes how long it took until every ready proxy served the wanted set; once a set.
@@ -173,7 +190,8 @@ impl Reporter {
             None => crate::programmed::Serving { ready: sight.fleet.ready(), serving: 0 },
         };
         let trouble = sight.desired.trouble.as_deref();
-        let facts = Facts { verdict, standing, serving, settling: sight.settling, trouble };
+        let (settling, sharing) = (sight.settling, &sight.sharing);
+        let facts = Facts { verdict, standing, serving, settling, trouble, sharing };
         status(&facts, found.previous.as_ref(), now)
     }
 
@@ -259,12 +277,13 @@ impl Reporter {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn sharing(&self) -> MutexGuard<'_, Sharing> {
+        self.sharing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn publish(&self, counts: &Counts) {
-        let conditions = [condition::ACCEPTED, condition::RESOLVED_REFS, condition::PROGRAMMED, condition::READY];
         for kind in [Kind::Route, Kind::Tenant] {
-            for (type_, status) in
-                conditions.iter().flat_map(|c| ["True", "False", "Unknown"].map(|status| (*c, status)))
-            {
+            for (type_, status) in OURS.iter().flat_map(|c| ["True", "False", "Unknown"].map(|status| (*c, status))) {
                 let count = counts.get(&(kind, type_.to_owned(), status.to_owned())).copied().unwrap_or(0);
                 self.metrics.objects.with_label_values(&[kind.to_string().as_str(), type_, status]).set(count);
             }

@@ -2,6 +2,7 @@
 
 use crate::history::Standing;
 use crate::programmed::Serving;
+use crate::sharing::Told;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use relay_compile::{Kind, Problem, Summary, Verdict};
@@ -10,6 +11,10 @@ use serde_json::{Value, json};
 
 /// Kubernetes takes at most 32,768 characters; more than this nobody reads.
 const MESSAGE_MAX: usize = 2048;
+
+/// The conditions that are written here; those of others stay.
+pub const OURS: [&str; 5] =
+    [condition::ACCEPTED, condition::RESOLVED_REFS, condition::PROGRAMMED, condition::READY, condition::DEGRADED];
 
 /// A status of either kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +38,8 @@ pub struct Facts<'a> {
     pub settling: bool,
     /// Why the wanted set was not written.
     pub trouble: Option<&'a str>,
+    /// What is told of the proxies that do not share the limits.
+    pub sharing: &'a Told,
 }
 
 impl Status {
@@ -95,8 +102,7 @@ impl Status {
             Self::Route(status) => &mut status.conditions,
             Self::Tenant(status) => &mut status.conditions,
         };
-        let ours = [condition::ACCEPTED, condition::RESOLVED_REFS, condition::PROGRAMMED, condition::READY];
-        conditions.retain(|condition| ours.contains(&condition.type_.as_str()));
+        conditions.retain(|condition| OURS.contains(&condition.type_.as_str()));
         for condition in conditions {
             condition.last_transition_time = Time(Timestamp::UNIX_EPOCH);
         }
@@ -133,7 +139,7 @@ pub fn status(facts: &Facts, previous: Option<&Status>, now: &Time) -> Status {
             proxies,
             providers: Some(providers.clone()).filter(|providers| !providers.is_empty()),
         }),
-        Summary::Tenant { routes, keys } => Status::Tenant(RelayTenantStatus {
+        Summary::Tenant { routes, keys, .. } => Status::Tenant(RelayTenantStatus {
             observed_generation,
             conditions,
             revision,
@@ -174,11 +180,22 @@ fn conditions(facts: &Facts, previous: &[Condition], now: &Time) -> Vec<Conditio
     let first_bad = [&accepted, &resolved, &programmed].into_iter().find(|said| said.status != "True");
     let summary = first_bad.unwrap_or(&programmed);
     let ready = Said { type_: condition::READY, message: summary.message.clone(), ..*summary };
-    let ours = [accepted, resolved, programmed, ready];
-    let foreign = previous.iter().filter(|condition| ours.iter().all(|said| said.type_ != condition.type_)).cloned();
+    let foreign = previous.iter().filter(|condition| !OURS.contains(&condition.type_.as_str())).cloned();
     let foreign: Vec<Condition> = foreign.collect();
-    let dated = |said: &Said| dated(said, facts.verdict.generation, previous, now);
-    ours.iter().map(dated).chain(foreign).collect()
+    let dated = |said: Said| dated(&said, facts.verdict.generation, previous, now);
+    let ours = [accepted, resolved, programmed, ready].into_iter().chain(degraded(facts, previous));
+    ours.map(dated).chain(foreign).collect()
+}
+
+/// There only while it is true, for a tenant that has limits.
+fn degraded(facts: &Facts, previous: &[Condition]) -> Option<Said> {
+    let Summary::Tenant { limited: Some(on_unavailable), .. } = facts.verdict.summary else { return None };
+    let message = match facts.sharing {
+        Told::Shared => return None,
+        Told::Apart(apart) => apart.message(on_unavailable),
+        Told::Before => previous.iter().find(|condition| condition.type_ == condition::DEGRADED)?.message.clone(),
+    };
+    Some(Said { type_: condition::DEGRADED, status: "True", reason: reason::LIMITS_NOT_SHARED, message })
 }
 
 fn judged(type_: &'static str, good: &'static str, fine: &str, verdict: &Result<(), Problem>) -> Said {

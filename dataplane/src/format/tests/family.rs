@@ -11,6 +11,12 @@ fn bodies_of_errors_have_the_shape_of_their_family_and_name_the_reason() {
     for reason in REASONS {
         let (name, status) = (reason.name(), reason.status().as_u16());
         let (openai, anthropic, gemini) = words(status);
+        let openai = match reason {
+            Reason::TokensLimited => "tokens",
+            // OpenAI's word for it.
+            Reason::BudgetSpent => "insufficient_quota",
+            _ => openai,
+        };
         let error = json!({"message": "m", "type": openai, "param": null, "code": name});
         assert_eq!(error_body(Family::OpenAI, reason), json!({"error": error}));
         let error = json!({"type": anthropic, "message": "m", "code": name});

@@ -60,12 +60,14 @@ fn an_array_of_chunks_counts_like_a_stream() {
 }
 
 #[test]
-fn a_failure_is_one_chunk_with_a_code_that_sdks_take_for_the_servers() {
+fn a_failure_is_one_chunk_with_a_code_that_sdks_take_for_the_servers_or_for_a_limit() {
     for reason in REASONS {
         let text = Format::GeminiStream.failure_event(reason, "m", "id-1").unwrap();
         let (name, json) = event(&text, "\r\n\r\n");
         let error = &json["error"];
-        assert_eq!((name, &error["code"], &error["status"]), (None, &503.into(), &"UNAVAILABLE".into()));
+        let is_limit = reason.status().as_u16() == 429;
+        let (code, status) = if is_limit { (429, "RESOURCE_EXHAUSTED") } else { (503, "UNAVAILABLE") };
+        assert_eq!((name, &error["code"], &error["status"]), (None, &code.into(), &status.into()));
         assert_eq!((&error["message"], &error["details"][0]["reason"]), (&"m".into(), &reason.name().into()));
         assert_eq!(told(Format::GeminiStream, std::str::from_utf8(&text).unwrap()), "e");
     }

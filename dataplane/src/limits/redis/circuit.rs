@@ -1,68 +1,118 @@
 //! Stops asking a Redis that does not answer.
-
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
-use tokio::time::Instant;
+//!
+//! ```text
+//! Starting ──the first probe answers──> Closed ──5 misses in a row, or the connection breaks──> Open
+//!     │                                    ^                                                      │
+//!     └──no connection, or it is slow──> Open <───────────────────────────────────────────────────┘
+//!                                          └──a probe answers in time, and what was admitted meanwhile is made known──> Closed
+//! ```
+//!
+//! While it is open no decision asks: the worker probes in the background, one probe at a time (`worker/recovery.rs`).
 
 #[cfg(test)]
 mod tests;
 
+use super::link::Link;
+use super::sick::Sick;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use tokio::sync::watch;
+
 /// Misses in a row that open it.
 pub(super) const MISSES: u32 = 5;
-/// From one probe to the next while it is open.
-const PROBE_EVERY: Duration = Duration::from_millis(250);
 
-/// Closed: every decision asks Redis. Open, after [`MISSES`] misses in a row: one decision per interval does, the others go on at
-/// once. The first answer closes it. Probes leave nothing behind that a cancelled one could leak.
-pub(super) struct Circuit {
-    epoch: Instant,
-    interval: u64,
-    misses: AtomicU32,
-    /// Microseconds since `epoch`.
-    next_probe: AtomicU64,
+/// Whether decisions ask Redis.
+#[derive(Clone)]
+pub(in crate::limits) enum Phase {
+    /// Nobody has asked yet: worth waiting for, within a decision's budget.
+    Starting,
+    /// They ask, by this connection.
+    Closed(Arc<Link>),
+    /// They do not.
+    Open(Sick),
+}
+
+pub(in crate::limits) struct Circuit {
+    phase: watch::Sender<Phase>,
 }
 
 impl Circuit {
-    /// A probe lasts for `budget` at most: with an interval no shorter, there is one at a time.
-    pub(super) fn new(budget: Duration) -> Self {
-        let interval = u64::try_from(PROBE_EVERY.max(budget).as_micros()).unwrap_or(u64::MAX);
-        Self { epoch: Instant::now(), interval, misses: AtomicU32::new(0), next_probe: AtomicU64::new(0) }
+    pub(in crate::limits) fn new() -> Self {
+        Self { phase: watch::Sender::new(Phase::Starting) }
     }
 
-    /// Whether to ask Redis now. When open, a `true` is the one probe of this interval.
-    pub(super) fn lets_through(&self, now: Instant) -> bool {
-        if self.misses.load(Relaxed) < MISSES {
-            return true;
+    pub(in crate::limits) fn watch(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    /// The connection to ask by. Waits while nothing is known yet; `None`: do not ask. Cancel-safe.
+    pub(in crate::limits) async fn link(&self) -> Option<Arc<Link>> {
+        if let Phase::Closed(link) = &*self.phase.borrow() {
+            return Some(Arc::clone(link));
         }
-        let due = self.next_probe.load(Relaxed);
-        let now = self.micros(now);
-        now >= due && self.next_probe.compare_exchange(due, now.saturating_add(self.interval), Relaxed, Relaxed).is_ok()
+        let mut phase = self.phase.subscribe();
+        match phase.wait_for(|phase| !matches!(phase, Phase::Starting)).await.as_deref() {
+            Ok(Phase::Closed(link)) => Some(Arc::clone(link)),
+            _ => None,
+        }
     }
 
-    /// Redis answered.
-    pub(super) fn hit(&self) {
+    /// Whether decisions ask now.
+    pub(in crate::limits) fn is_closed(&self) -> bool {
+        matches!(&*self.phase.borrow(), Phase::Closed(_))
+    }
+
+    /// Whether decisions are made without asking, at once.
+    pub(in crate::limits) fn is_open(&self) -> bool {
+        matches!(&*self.phase.borrow(), Phase::Open(_))
+    }
+
+    /// A decision came out of it, within the budget.
+    pub(in crate::limits) fn hit(link: &Link) {
         // The load keeps the cache line shared between cores as long as all is well.
-        if self.misses.load(Relaxed) != 0 && self.misses.swap(0, Relaxed) >= MISSES {
-            tracing::info!("Redis answers again: limits are shared by all proxies");
+        if link.misses.load(Relaxed) != 0 {
+            link.misses.store(0, Relaxed);
         }
     }
 
-    /// Redis did not answer in time, or with an error.
-    pub(super) fn miss(&self, now: Instant) {
-        let add = |misses: u32| Some(misses.saturating_add(1));
-        let before = self.misses.fetch_update(Relaxed, Relaxed, add).unwrap_or_default();
-        if before.saturating_add(1) == MISSES {
-            self.next_probe.store(self.micros(now).saturating_add(self.interval), Relaxed);
-            tracing::warn!("Redis does not answer in time: each proxy keeps its own share of the limits");
+    /// A decision did not come out of it. What an older connection did changes nothing any more.
+    pub(in crate::limits) fn miss(&self, link: &Arc<Link>, sick: Sick) {
+        let misses = link.misses.fetch_add(1, Relaxed).saturating_add(1);
+        if misses >= MISSES || (sick == Sick::Gone && !link.is_cluster()) {
+            self.open_by(Some(link), sick);
         }
     }
 
-    /// There is a new connection: the next decision may probe it.
-    pub(super) fn probe_soon(&self) {
-        self.next_probe.store(0, Relaxed);
+    /// Opens it, if it is not: by what this connection did, or since there is none.
+    pub(in crate::limits) fn open_by(&self, link: Option<&Arc<Link>>, sick: Sick) {
+        let opened = self.phase.send_if_modified(|phase| {
+            let opens = match (&*phase, link) {
+                (Phase::Closed(current), Some(link)) => Arc::ptr_eq(current, link),
+                (Phase::Open(known), _) => *known != sick && link.is_none(),
+                (Phase::Closed(_), None) => false,
+                (Phase::Starting, _) => true,
+            };
+            if opens {
+                *phase = Phase::Open(sick);
+            }
+            opens
+        });
+        if opened {
+            tracing::warn!(reason = sick.text(), "limits are not shared: each proxy goes on by itself");
+        }
+        if let Some(link) = link
+            && sick.wants_new_connection()
+            && !link.is_cluster()
+        {
+            link.give_up();
+        }
     }
 
-    fn micros(&self, now: Instant) -> u64 {
-        u64::try_from(now.saturating_duration_since(self.epoch).as_micros()).unwrap_or(u64::MAX)
+    /// Decisions ask again.
+    pub(in crate::limits) fn close(&self, link: &Arc<Link>) {
+        link.misses.store(0, Relaxed);
+        link.proven.store(true, Relaxed);
+        self.phase.send_replace(Phase::Closed(Arc::clone(link)));
+        tracing::info!("limits are shared by all proxies");
     }
 }

@@ -1,7 +1,7 @@
 //! A Redis that is slow, hung, gone, read-only or locked.
 
 use super::server::RedisServer;
-use super::{Decision, Limiter, Mode, PATIENT, RedisOptions, StoreResult, eventually, per_hour, tenant};
+use super::{Limiter, Mode, RedisOptions, Seen, StoreResult, ask as ask_of, eventually, patient, per_hour, tenant};
 use relay_snapshot::RateLimit;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -9,14 +9,16 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-const OPTIONS: RedisOptions = RedisOptions { replicas: 3, budget: Duration::from_millis(25) };
+fn options() -> RedisOptions {
+    RedisOptions { replicas: 3, ..RedisOptions::new(String::new()) }
+}
 
 fn plenty() -> RateLimit {
     RateLimit { amount: 1_000_000, per_seconds: 1, burst: 1_000_000 }
 }
 
-async fn ask(limiter: &Limiter) -> Decision {
-    limiter.admit(&tenant("a"), &plenty()).await
+async fn ask(limiter: &Limiter) -> Seen {
+    ask_of(limiter, &tenant("a"), &plenty()).await
 }
 
 async fn until(limiter: &Limiter, mode: Mode) {
@@ -35,11 +37,11 @@ async fn until_unasked(limiter: &Limiter) {
 #[tokio::test]
 async fn a_hung_redis_costs_the_budget_then_nothing_and_is_used_again_when_it_is_back() {
     let server = RedisServer::start().await;
-    let limiter = server.limiter(OPTIONS);
+    let limiter = server.limiter(options());
     let limit = per_hour(2, 2);
     until(&limiter, Mode::Shared).await;
     eventually("the bucket in Redis is empty", async || {
-        let decision = limiter.admit(&tenant("kept"), &limit).await;
+        let decision = ask_of(&limiter, &tenant("kept"), &limit).await;
         decision.mode == Mode::Shared && !decision.allowed
     })
     .await;
@@ -51,7 +53,7 @@ async fn a_hung_redis_costs_the_budget_then_nothing_and_is_used_again_when_it_is
     server.signal("CONT");
     until(&limiter, Mode::Shared).await;
     eventually("the bucket is found as it was left", async || {
-        let decision = limiter.admit(&tenant("kept"), &limit).await;
+        let decision = ask_of(&limiter, &tenant("kept"), &limit).await;
         decision.mode == Mode::Shared && !decision.allowed
     })
     .await;
@@ -61,8 +63,8 @@ async fn a_hung_redis_costs_the_budget_then_nothing_and_is_used_again_when_it_is
 async fn the_budget_bounds_a_decision_while_the_circuit_is_still_closed() {
     let server = RedisServer::start().await;
     // A budget that a busy machine keeps, and still far from the time that the test as a whole has.
-    let options = RedisOptions { budget: Duration::from_millis(300), ..OPTIONS };
-    let limiter = server.limiter(options);
+    let options = RedisOptions { budget: Duration::from_millis(300), ..options() };
+    let limiter = server.limiter(options.clone());
     until(&limiter, Mode::Shared).await;
     server.signal("STOP");
     for _ in 0..5 {
@@ -77,7 +79,7 @@ async fn the_budget_bounds_a_decision_while_the_circuit_is_still_closed() {
 #[tokio::test]
 async fn a_killed_redis_is_used_again_when_it_is_back() {
     let mut server = RedisServer::start_on_tcp("s3cret").await;
-    let limiter = server.limiter(OPTIONS);
+    let limiter = server.limiter(options());
     for _ in 0..3 {
         until(&limiter, Mode::Shared).await;
         server.kill();
@@ -92,7 +94,7 @@ async fn a_killed_redis_is_used_again_when_it_is_back() {
 async fn a_new_connection_is_tried_at_once_although_the_circuit_is_open() {
     let mut server = RedisServer::start().await;
     // With this budget the circuit alone would not ask again within the time that the test has.
-    let limiter = Arc::new(server.limiter(RedisOptions { budget: Duration::from_mins(10), ..OPTIONS }));
+    let limiter = Arc::new(server.limiter(RedisOptions { budget: Duration::from_mins(10), ..options() }));
     assert_eq!(ask(&limiter).await.mode, Mode::Shared);
     server.signal("STOP");
     let mut calls = JoinSet::new();
@@ -114,7 +116,7 @@ async fn a_new_connection_is_tried_at_once_although_the_circuit_is_open() {
 async fn a_redis_that_comes_later_than_the_proxy_is_found() {
     let mut server = RedisServer::start().await;
     server.kill();
-    let limiter = server.limiter(OPTIONS);
+    let limiter = server.limiter(options());
     assert_eq!(ask(&limiter).await.mode, Mode::Local);
     until_unasked(&limiter).await;
     server.restart().await;
@@ -125,17 +127,17 @@ async fn a_redis_that_comes_later_than_the_proxy_is_found() {
 async fn without_redis_a_proxy_admits_its_share() {
     let mut server = RedisServer::start().await;
     server.kill();
-    let limiter = server.limiter(OPTIONS);
+    let limiter = server.limiter(options());
     for (limit, share) in [(per_hour(20, 20), 6), (per_hour(9, 3), 1), (per_hour(1, 1), 1)] {
         let name = tenant(&format!("{}-{share}", limit.amount));
         for left in (0..share).rev() {
-            let decision = limiter.admit(&name, &limit).await;
+            let decision = ask_of(&limiter, &name, &limit).await;
             assert_eq!((decision.mode, decision.allowed), (Mode::Local, true));
             assert_eq!((decision.limit, decision.remaining), (share, left));
         }
-        assert!(!limiter.admit(&name, &limit).await.allowed);
+        assert!(!ask_of(&limiter, &name, &limit).await.allowed);
     }
-    let never = limiter.admit(&tenant("never"), &per_hour(0, 0)).await;
+    let never = ask_of(&limiter, &tenant("never"), &per_hour(0, 0)).await;
     assert_eq!((never.allowed, never.retry_after), (false, None));
 }
 
@@ -143,9 +145,9 @@ async fn without_redis_a_proxy_admits_its_share() {
 async fn the_rate_of_a_share_is_divided_too() {
     let mut server = RedisServer::start().await;
     server.kill();
-    let limiter = server.limiter(OPTIONS);
-    assert!(limiter.admit(&tenant("a"), &per_hour(12, 3)).await.allowed);
-    let retry_after = limiter.admit(&tenant("a"), &per_hour(12, 3)).await.retry_after.unwrap();
+    let limiter = server.limiter(options());
+    assert!(ask_of(&limiter, &tenant("a"), &per_hour(12, 3)).await.allowed);
+    let retry_after = ask_of(&limiter, &tenant("a"), &per_hour(12, 3)).await.retry_after.unwrap();
     // 12 an hour over 3 proxies: one each 15 minutes.
     assert!(retry_after > Duration::from_mins(14) && retry_after <= Duration::from_mins(15), "{retry_after:?}");
 }
@@ -154,7 +156,7 @@ async fn the_rate_of_a_share_is_divided_too() {
 async fn a_read_only_redis_counts_as_an_error_and_is_used_again_when_it_is_master() {
     let server = RedisServer::start().await;
     // Not longer, for a probe follows the one before it no sooner than the budget.
-    let limiter = server.limiter(RedisOptions { budget: Duration::from_secs(1), ..OPTIONS });
+    let limiter = server.limiter(RedisOptions { budget: Duration::from_secs(1), ..options() });
     until(&limiter, Mode::Shared).await;
     let () = server.run("REPLICAOF 127.0.0.1 1").await;
     let decision = ask(&limiter).await;
@@ -167,7 +169,7 @@ async fn a_read_only_redis_counts_as_an_error_and_is_used_again_when_it_is_maste
 #[tokio::test]
 async fn clients_that_go_away_during_a_hang_leave_nothing_behind() {
     let server = RedisServer::start().await;
-    let limiter = server.limiter(OPTIONS);
+    let limiter = server.limiter(options());
     until(&limiter, Mode::Shared).await;
     server.signal("STOP");
     for _ in 0..3000 {
@@ -182,7 +184,7 @@ async fn clients_that_go_away_during_a_hang_leave_nothing_behind() {
 #[tokio::test]
 async fn a_dropped_limiter_closes_its_connection() {
     let server = RedisServer::start().await;
-    let limiter = server.limiter(PATIENT);
+    let limiter = server.limiter(patient());
     assert_eq!(ask(&limiter).await.mode, Mode::Shared);
     // One of them is the one that asks; Redis takes a moment to notice that earlier ones have gone.
     let connections = async |count| server.run::<String>("CLIENT LIST").await.lines().count() == count;
@@ -194,7 +196,7 @@ async fn a_dropped_limiter_closes_its_connection() {
 #[tokio::test]
 async fn an_outage_under_load_fails_no_decision_and_hangs_none() {
     let server = RedisServer::start().await;
-    let limiter = Arc::new(server.limiter(OPTIONS));
+    let limiter = Arc::new(server.limiter(options()));
     until(&limiter, Mode::Shared).await;
     server.signal("STOP");
     let mut calls = JoinSet::new();
@@ -232,9 +234,10 @@ async fn a_refused_password_is_a_local_decision_and_never_in_the_log() {
     let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
     let _guard = tracing::subscriber::set_default(subscriber);
     let server = RedisServer::start_on_tcp("right").await;
-    let limiter = Limiter::redis(&server.url().replace("right", "s3cret"), OPTIONS).unwrap();
+    let limiter =
+        Limiter::redis(&RedisOptions { url: server.url().replace("right", "s3cret").into(), ..options() }).unwrap();
     until_unasked(&limiter).await;
-    let right = server.limiter(OPTIONS);
+    let right = server.limiter(options());
     until(&right, Mode::Shared).await;
     let () = server.run("CLIENT KILL TYPE normal").await;
     until(&right, Mode::Shared).await;

@@ -19,10 +19,17 @@ pub(in crate::limits) struct RedisServer {
 impl RedisServer {
     /// On a Unix socket in a folder of its own: no port that another test could take.
     pub(in crate::limits) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// On a Unix socket, with further arguments.
+    pub(in crate::limits) async fn start_with(arguments: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
         let socket = dir.path().join("redis.sock").display().to_string();
         let url = format!("redis+unix://{socket}");
-        Self::launch(dir, vec!["--port".into(), "0".into(), "--unixsocket".into(), socket], url).await
+        let mut all = vec!["--port".into(), "0".into(), "--unixsocket".into(), socket];
+        all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        Self::launch(dir, all, url).await
     }
 
     /// On a free port of 127.0.0.1, with a password.
@@ -31,6 +38,15 @@ impl RedisServer {
         let arguments = ["--bind", "127.0.0.1", "--port", &port.to_string(), "--requirepass", password];
         let url = format!("redis://:{password}@127.0.0.1:{port}");
         Self::launch(TempDir::new().unwrap(), arguments.map(String::from).into(), url).await
+    }
+
+    /// Wherever the arguments say.
+    pub(in crate::limits) async fn start_at(arguments: Vec<String>, url: String) -> Self {
+        Self::launch(TempDir::new().unwrap(), arguments, url).await
+    }
+
+    pub(in crate::limits) fn socket(&self) -> std::path::PathBuf {
+        self.dir.path().join("redis.sock")
     }
 
     async fn launch(dir: TempDir, arguments: Vec<String>, url: String) -> Self {
@@ -45,7 +61,7 @@ impl RedisServer {
     }
 
     pub(in crate::limits) fn limiter(&self, options: RedisOptions) -> Limiter {
-        Limiter::redis(&self.url, options).unwrap()
+        Limiter::redis(&RedisOptions { url: self.url.clone().into(), ..options }).unwrap()
     }
 
     pub(in crate::limits) async fn connect(&self) -> MultiplexedConnection {
@@ -88,6 +104,13 @@ impl RedisServer {
         self.answers().await;
     }
 
+    /// At the same address, with what it saved and with further arguments.
+    pub(in crate::limits) fn restart_without_waiting(&mut self, arguments: &[&str]) {
+        let mut all = self.arguments.clone();
+        all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self.child = spawn(&self.dir, &all);
+    }
+
     async fn answers(&mut self) {
         let client = Client::open(self.url.as_str()).unwrap();
         eventually("redis-server answers", async || {
@@ -103,7 +126,12 @@ impl RedisServer {
 
 fn spawn(dir: &TempDir, arguments: &[String]) -> Child {
     let mut command = Command::new("redis-server");
-    command.args(["--save", "", "--appendonly", "no", "--logfile", "log", "--dir"]).arg(dir.path()).args(arguments);
+    // A Sentinel's file comes first, and it knows no persistence.
+    if !arguments.iter().any(|argument| argument == "--sentinel") {
+        command.args(["--save", "", "--appendonly", "no", "--logfile", "log"]);
+        command.arg("--dir").arg(dir.path());
+    }
+    command.args(arguments);
     match command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() {
         Ok(child) => child,
         Err(error) if error.kind() == ErrorKind::NotFound => {

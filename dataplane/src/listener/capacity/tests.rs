@@ -1,4 +1,5 @@
-use super::{Capacity, files_of, limit, memory_limit};
+use super::{BUFFERS, Capacity, MEMORY_A_CONNECTION, MEMORY_KEPT, files_of, limit, memory_limit};
+use crate::upstream::AHEAD;
 use std::path::Path;
 
 const MIB: u64 = 1 << 20;
@@ -10,10 +11,22 @@ fn the_lower_of_descriptors_and_memory_decides() {
         (capacity.connections, capacity.requests)
     };
     assert_eq!(of(1024, u64::MAX), (448, 448));
-    assert_eq!(of(1 << 20, 512 * MIB), (5529, 2764));
+    assert_eq!(of(1 << 20, 512 * MIB), (2764, 1382));
     assert_eq!(of(1024, 512 * MIB), (448, 448));
     assert_eq!(of(0, 0), (64, 64));
     assert_eq!(of(u64::MAX, u64::MAX), (1_000_000, 1_000_000));
+}
+
+/// Each request with all that it may hold, each connection with its own, and the program.
+#[test]
+fn requests_that_take_all_that_they_may_fit_into_the_memory() {
+    for mebibytes in [512, 1024, 4096] {
+        let Capacity { connections, requests } = Capacity::of(u64::MAX, mebibytes * MIB);
+        let window = u64::try_from(AHEAD).unwrap();
+        let taken = (requests as u64) * (BUFFERS + window) + (connections as u64) * MEMORY_A_CONNECTION + MEMORY_KEPT;
+        let limit = mebibytes * MIB / 5 * 4;
+        assert!(taken <= limit && taken > limit / 100 * 99, "{taken} of {limit}");
+    }
 }
 
 #[test]

@@ -145,3 +145,19 @@ async fn a_swapped_volume_is_taken_and_a_bad_pair_keeps_the_old_one() {
     stop.cancel();
     tokio::time::timeout(LIMIT, running).await.unwrap().unwrap();
 }
+
+/// Cut at the bound, a chain would lose its last certificates and still be one.
+#[test]
+fn a_file_that_is_too_long_is_refused_and_not_cut() {
+    let (certificate, key, _) = pair();
+    let dir = TempDir::new().unwrap();
+    let most = usize::try_from(super::FILE_MAX_BYTES).unwrap();
+    let padded = |length: usize| format!("{certificate}{}", "#".repeat(length - certificate.len()));
+    put(dir.path(), &padded(most), &key);
+    assert!(Tls::load(dir.path()).is_ok());
+    put(dir.path(), &padded(most + 1), &key);
+    let error = Tls::load(dir.path()).err().unwrap();
+    assert!(matches!(error, TlsError::TooLong { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("tls.crt is longer than 1048576 bytes") && !text.contains("BEGIN"), "{text}");
+}

@@ -8,20 +8,23 @@ mod race;
 mod verdict;
 
 use super::peek::{Model, Peeked};
+use super::reading::{self, spoken};
 use super::refusal::Refusal;
 use super::respond::{self, Answered};
-use super::rewrite::{self, PrefixRewrite};
+use super::rewrite::PrefixRewrite;
 use super::{Proxy, too_large};
 use crate::balance::{Complaint, Pick, RETRY_AFTER_MAX, backoff};
 use crate::exchange::Exchange;
 use crate::format::{Family, Format, characters};
 use crate::reason::Reason;
 use crate::table::RouteEntry;
-use crate::upstream::{RequestBodyError, Upload, UpstreamError};
+use crate::upstream::{RequestBodyError, Sent, Splice, Upload, UpstreamError};
+use bytes::Bytes;
 use course::{Course, spend};
 use expiry::{Bounds, Expired};
 use http::request;
 use one::{Failure, Tried};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -33,8 +36,8 @@ pub(super) struct Call<'a> {
     prefix: Option<PrefixRewrite<'a>>,
     /// Looked for only where a backend asks for another.
     model: Option<Model>,
-    /// Those that are billed, where the body tells them.
-    characters: Option<u64>,
+    /// Makes a chat tell its usage, where the route asks for it and the client does not.
+    asks_usage: Option<Splice>,
     upload: Upload,
     request_id: String,
     bounds: Bounds,
@@ -61,6 +64,7 @@ impl Proxy {
         family: Family,
     ) -> Result<Answered, Refusal> {
         let call = call(route, prefix, head, body, exchange, family).await?;
+        exchange.goes_up(body.waited());
         let mut course = Course::begin(route);
         let first = route.balance().pick(&[], Instant::now());
         let Some(mut pick) = first else {
@@ -138,39 +142,45 @@ async fn call<'a>(
     prefix: Option<PrefixRewrite<'a>>,
     head: request::Parts,
     body: &mut Peeked,
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     family: Family,
 ) -> Result<Call<'a>, Refusal> {
     let refuse = |error| Refusal::of_body(error, family, too_large(&route.label, route.body_max));
     let mut model = None;
     if route.backends.iter().any(|backend| !backend.model.is_none()) {
-        model = Some(body.find_model(&head.headers, route.body_max).await.map_err(refuse)?.clone());
+        let found = body.find_model(&head.headers, route.body_max).await.map_err(refuse)?.clone();
+        exchange.model = exchange.model.take().or_else(|| found.name.clone());
+        model = Some(found);
     }
-    let mut characters = None;
-    if let Some(format) = counted(route, prefix, &head) {
-        characters = characters::of_request(format, body.read_whole(route.body_max).await.map_err(refuse)?);
+    let readable = respond::is_readable(&head.headers);
+    let format = spoken(route, prefix, head.uri.path()).map(|(format, _)| format);
+    if let Some(format) = format.filter(|format| readable && format.counts_requests())
+        && exchange.cost.characters == 0
+    {
+        let text = body.read_whole(route.body_max).await.map_err(refuse)?;
+        exchange.cost.characters = characters::of_request(format, text).unwrap_or_default();
+    }
+    let mut asks_usage = None;
+    if let Some(format) = format.filter(|_| route.policy.ask_usage && readable) {
+        let exchanged = body.try_whole(route.body_max).await.map_err(refuse)?.and_then(|text| format.ask_usage(text));
+        asks_usage = exchanged.map(|(range, with)| Splice { range, with: Bytes::from_static(with.as_bytes()) });
     }
     let keeps = route.policy.retries.attempts > 0 || route.policy.hedge.is_some();
+    let sent = Arc::new(Sent::default());
+    let is_weighed = exchange.cost.prompt.is_none() && format.is_some_and(Format::is_prompt);
+    let weighed = is_weighed.then(|| reading::content(&head.headers));
+    exchange.cost.sent = Some(Arc::clone(&sent));
     Ok(Call {
         route,
         head,
         family,
         prefix,
         model,
-        characters,
-        upload: body.take(route.body_max, keeps),
+        asks_usage,
+        upload: body.take(route.body_max, keeps).told_to(sent, weighed),
         request_id: exchange.request_id.clone(),
         bounds: Bounds { first_byte: route.first_byte, total: exchange.deadline(route.total).at() },
     })
-}
-
-/// The format that counts characters in the request's body. All of a route's backends take the same bodies: the first one tells. A compressed body
-/// can't be looked into.
-fn counted(route: &RouteEntry, prefix: Option<PrefixRewrite<'_>>, head: &request::Parts) -> Option<Format> {
-    let backend = route.backends.first()?;
-    let path = rewrite::path(backend, head.uri.path(), prefix);
-    let format = Format::of(backend.provider, &path, route.policy.format);
-    (format.counts_requests() && respond::is_readable(&head.headers)).then_some(format)
 }
 
 /// The reason for which the request may go once more; `None`: what came is for the client. Tells the backend's health.
@@ -214,7 +224,7 @@ fn finish(call: &Call<'_>, tried: Tried, exchange: &mut Exchange) -> Result<Answ
                 response: got.response,
                 format: got.format,
                 bounds: respond::Bounds::of(call.route, exchange),
-                characters: call.characters,
+                asked_usage: got.asked_usage,
                 switched: got.switched,
             })
         }

@@ -5,7 +5,7 @@ use crate::format::Format;
 use crate::proxy::{Proxy, headers, query, rewrite};
 use crate::table::BackendEntry;
 use crate::tunnel::Handshake;
-use crate::upstream::{Answer, Failed, RequestBody, Switched, Target, UpstreamError};
+use crate::upstream::{Answer, Failed, RequestBody, Splice, Switched, Target, UpstreamError};
 use http::{Request, Response, StatusCode, Version};
 
 /// Why a backend gave no answer.
@@ -25,6 +25,8 @@ pub(super) enum Failure {
 pub(super) struct Got {
     pub(super) response: Response<Answer>,
     pub(super) format: Format,
+    /// It was asked for usage where its client had not.
+    pub(super) asked_usage: bool,
     /// The connection behind a 101 that answers the request's handshake.
     pub(super) switched: Option<Box<Switched>>,
 }
@@ -49,7 +51,9 @@ impl Proxy {
     async fn ask_backend(&self, call: &Call<'_>, backend: &BackendEntry) -> Result<Got, Failure> {
         let path = rewrite::path(backend, call.head.uri.path(), call.prefix);
         let format = Format::of(backend.provider, &path, call.route.policy.format);
-        let request = request(call, backend, &path, format).ok_or(Failure::Request)?;
+        let asks_usage = call.asks_usage.as_ref().filter(|_| format == Format::OpenAIChat);
+        let request = request(call, backend, &path, format, asks_usage).ok_or(Failure::Request)?;
+        let asked_usage = asks_usage.is_some();
         let target = Target { origin: backend.origin.clone(), ca: backend.ca.clone(), connect: call.route.connect };
         let failed = |error| Failure::Upstream { error, unsent: false };
         let handshake = call.head.extensions.get::<Handshake>();
@@ -65,23 +69,30 @@ impl Proxy {
             // Where nobody asked for it, what follows would be no answer.
             let is_asked_for = handshake.is_some_and(|handshake| handshake.check(response.headers()).is_ok());
             return if is_asked_for {
-                Ok(Got { response, format, switched })
+                Ok(Got { response, format, asked_usage, switched })
             } else {
                 Err(failed(UpstreamError::Protocol))
             };
         }
         // The head waits for the first byte: until then the client can still be told what went wrong by a status.
         response.body_mut().wait_for_first().await.map_err(failed)?;
-        Ok(Got { response, format, switched: None })
+        Ok(Got { response, format, asked_usage, switched: None })
     }
 }
 
-fn request(call: &Call<'_>, backend: &BackendEntry, path: &str, format: Format) -> Option<Request<RequestBody>> {
+fn request(
+    call: &Call<'_>,
+    backend: &BackendEntry,
+    path: &str,
+    format: Format,
+    asks_usage: Option<&Splice>,
+) -> Option<Request<RequestBody>> {
     let handshake = call.head.extensions.get::<Handshake>();
     let renamed = handshake.and_then(|_| query::renamed(call.head.uri.query()?, &backend.model));
     let uri = rewrite::uri(backend, path, renamed.as_deref().or(call.head.uri.query()))?;
     let splice = call.model.as_ref().filter(|_| !rewrite::is_in_path(backend.provider, path));
-    let mut request = Request::new(call.upload.body(splice.and_then(|model| rewrite::body(backend, model))));
+    let model = splice.and_then(|model| rewrite::body(backend, model));
+    let mut request = Request::new(call.upload.body(model.into_iter().chain(asks_usage.cloned())));
     *request.method_mut() = call.head.method.clone();
     *request.uri_mut() = uri;
     *request.version_mut() = Version::HTTP_11;

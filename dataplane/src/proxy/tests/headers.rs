@@ -1,10 +1,11 @@
-use crate::limits::{Decision, Mode};
+use crate::limits::{LineUnit, Mode, Standing};
+use crate::proxy::admit::Told;
 use crate::proxy::headers::{add_limits, add_request_id, add_retry, to_client, to_upstream};
 use crate::table::{Chosen, Found, ModelNeed, Shown, Table};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use relay_snapshot::{
-    Backend, Credential, KeyDigest, Limits, Match, ObjectId, PathRule, Policy, Provider, Route, SecretText, Snapshot,
-    Tenant, Timeouts,
+    Backend, Count, Credential, KeyDigest, Limits, Match, ObjectId, PathRule, Policy, Provider, Route, SecretText,
+    Snapshot, Tenant, Timeouts,
 };
 use std::time::{Duration, SystemTime};
 
@@ -127,19 +128,38 @@ fn a_request_id_that_is_there_stays() {
     assert_eq!(lines(&given), ["x-request-id: req_1"]);
 }
 
-fn decision(retry_after: Option<Duration>) -> Decision {
-    let reset = Duration::from_millis(1500);
-    Decision { allowed: false, limit: 20, remaining: 0, reset, retry_after, mode: Mode::Shared, store: None }
+fn standing(key: &str, unit: LineUnit, limit: u64, remaining: u64, millis: u64) -> Standing {
+    Standing { key: key.into(), unit, budget: false, limit, remaining, reset: Duration::from_millis(millis) }
 }
 
 #[test]
-fn limits_are_told_in_whole_seconds_that_are_not_too_short() {
+fn the_tightest_limit_of_each_unit_is_told_in_whole_seconds_that_are_not_too_short() {
+    let total = LineUnit::Tokens(Count::Total);
+    let standings = vec![
+        standing("requests", LineUnit::Requests, 20, 7, 1_500),
+        standing("a/b:requests", LineUnit::Requests, 500, 6, 60_000),
+        standing("tokens", total, 10_000, 900, 0),
+        standing("budget/daily", LineUnit::Tokens(Count::Input), 1_000_000, 901, 86_400_000),
+        standing("characters", LineUnit::Characters, 5, 5, 1),
+        standing("streams", LineUnit::Streams, 3, 1, 1),
+    ];
     let mut told = HeaderMap::new();
-    add_limits(&mut told, Some(&decision(None)));
+    add_limits(&mut told, Some(&Told { standings, mode: Some(Mode::Local) }));
     assert_eq!(
         lines(&told),
-        ["x-ratelimit-limit-requests: 20", "x-ratelimit-remaining-requests: 0", "x-ratelimit-reset-requests: 2s"]
+        [
+            "x-ratelimit-limit-requests: 500",
+            "x-ratelimit-limit-tokens: 10000",
+            "x-ratelimit-remaining-requests: 6",
+            "x-ratelimit-remaining-tokens: 900",
+            "x-ratelimit-reset-requests: 60s",
+            "x-ratelimit-reset-tokens: 0s",
+            "x-relay-limits-mode: local",
+        ]
     );
+    let mut told = HeaderMap::new();
+    add_limits(&mut told, Some(&Told { standings: Vec::new(), mode: Some(Mode::Allow) }));
+    assert_eq!(lines(&told), ["x-relay-limits-mode: allow"]);
     let mut told = HeaderMap::new();
     add_limits(&mut told, None);
     assert!(told.is_empty());
@@ -157,7 +177,7 @@ fn a_wait_is_told_up_to_a_minute() {
         (None, "x-should-retry: false"),
     ] {
         let mut told = HeaderMap::new();
-        add_retry(&mut told, &decision(wait));
+        add_retry(&mut told, wait);
         assert_eq!(lines(&told), [line], "{wait:?}");
     }
 }

@@ -64,11 +64,11 @@ const STREAMS: [Words; 5] = [
         half: "{\"message\":{\"con",
     },
 ];
-const EVERY: [Stop; 7] =
-    [Stop::End, Stop::Reset, Stop::Protocol, Stop::Idle, Stop::Total, Stop::Drained, Stop::Suspended];
+const EVERY: [Stop; 8] =
+    [Stop::End, Stop::Reset, Stop::Protocol, Stop::Idle, Stop::Total, Stop::Drained, Stop::Suspended, Stop::Limit];
 
 /// What stops a stream, and what it is called where it is not whole.
-const EARLY: [(Stop, StreamEnd, Reason); 7] = [
+const EARLY: [(Stop, StreamEnd, Reason); 8] = [
     (Stop::End, StreamEnd::UpstreamError, Reason::UpstreamProtocol),
     (Stop::Reset, StreamEnd::UpstreamError, Reason::UpstreamReset),
     (Stop::Protocol, StreamEnd::UpstreamError, Reason::UpstreamProtocol),
@@ -76,6 +76,7 @@ const EARLY: [(Stop, StreamEnd, Reason); 7] = [
     (Stop::Total, StreamEnd::TotalTimeout, Reason::TotalTimeout),
     (Stop::Drained, StreamEnd::Drained, Reason::Draining),
     (Stop::Suspended, StreamEnd::Suspended, Reason::TenantSuspended),
+    (Stop::Limit, StreamEnd::LimitReached, Reason::BudgetSpent),
 ];
 
 /// The end of a stream that is stopped behind these whole units and this half of one.
@@ -93,7 +94,8 @@ fn stopped(
     }
     observer.end(half.as_bytes());
     let tail = Bytes::from_static(half.as_bytes());
-    Stopped { stop, framing, observer: &observer, at_boundary, tail, request_id: "id-1" }.ending()
+    Stopped { stop, framing, observer: &observer, at_boundary, tail, request_id: "id-1", message: stop.message() }
+        .ending()
 }
 
 fn of(words: &Words, stop: Stop, units: &[&str]) -> Ending {
@@ -251,8 +253,15 @@ fn a_whole_error_in_place_of_a_stream_is_an_error() {
     observer.push(b"{\"error\":{\"message\":\"m\"}}", false);
     observer.end(b"");
     let (framing, tail) = (Framing::Bytes, Bytes::new());
-    let stopped =
-        Stopped { stop: Stop::End, framing, observer: &observer, at_boundary: false, tail, request_id: "id-1" };
+    let stopped = Stopped {
+        stop: Stop::End,
+        framing,
+        observer: &observer,
+        at_boundary: false,
+        tail,
+        request_id: "id-1",
+        message: "",
+    };
     let (end, reason) = (StreamEnd::UpstreamError, Some(Reason::UpstreamError));
     assert_eq!(stopped.ending(), Ending { end, reason, last: Last::Clean(Bytes::new()) });
 }
@@ -261,6 +270,11 @@ fn a_whole_error_in_place_of_a_stream_is_an_error() {
 fn refusals_end_by_their_reason() {
     let rows = [
         (Reason::RequestsLimited, StreamEnd::LimitReached),
+        (Reason::TokensLimited, StreamEnd::LimitReached),
+        (Reason::CharactersLimited, StreamEnd::LimitReached),
+        (Reason::StreamsLimited, StreamEnd::LimitReached),
+        (Reason::BudgetSpent, StreamEnd::LimitReached),
+        (Reason::LimitsUnavailable, StreamEnd::Refused),
         (Reason::FirstByteTimeout, StreamEnd::FirstByteTimeout),
         (Reason::IdleTimeout, StreamEnd::IdleTimeout),
         (Reason::TotalTimeout, StreamEnd::TotalTimeout),

@@ -155,6 +155,6 @@ async fn what_the_answer_cost_is_learned_after_the_client_left() {
     read_on::read(&mut stream).await;
     stream.take_tail();
     stream.finish(StreamEnd::ClientGone, None);
-    assert_eq!((stream.exchange.usage.input, stream.exchange.usage.output), (Some(7), Some(5)));
+    assert_eq!((stream.exchange.cost.seen.usage.input, stream.exchange.cost.seen.usage.output), (Some(7), Some(5)));
     stage.has_ended("ClientGone", None);
 }

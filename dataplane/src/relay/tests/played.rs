@@ -1,7 +1,7 @@
 //! A stream whose upstream and client are played by the test.
 
-use crate::drain::Cut;
-use crate::exchange::Exchange;
+use crate::drain::{Cut, Drain};
+use crate::exchange::{Answered, Exchange};
 use crate::format::{Format, Framing};
 use crate::metrics::Metrics;
 use crate::relay::stream::Stream;
@@ -41,6 +41,7 @@ pub(super) struct Play {
     pub(super) total: Option<Duration>,
     pub(super) keep_alive: Option<Duration>,
     pub(super) read_on: Option<Duration>,
+    pub(super) asked_usage: bool,
 }
 
 /// A streamed chat without bounds.
@@ -51,6 +52,7 @@ pub(super) const CHAT: Play = Play {
     total: None,
     keep_alive: None,
     read_on: None,
+    asked_usage: false,
 };
 
 /// Audio without bounds.
@@ -62,19 +64,23 @@ pub(super) struct Stage {
     pub(super) metrics: Arc<Metrics>,
     pub(super) drain: Cut,
     pub(super) tenant: Cut,
+    pub(super) limit: Cut,
 }
 
 impl Play {
     fn parts(self) -> (Stage, Guarded<Played>, Manner, Exchange) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let metrics = Arc::new(Metrics::new().expect("names differ"));
-        let (drain, tenant) = (Cut::default(), Cut::default());
+        let (all, [tenant, limit]) = (Drain::default(), std::array::from_fn(|_| Cut::default()));
+        let drain = all.cut.clone();
         let mut exchange =
             Exchange::begin(Arc::clone(&metrics), "id".to_owned(), http::Method::POST, "/v1/x".to_owned());
         exchange.code = Some(200);
+        exchange.cost.answered = Answered::Well;
         let deadline = Deadline::after(Instant::now(), self.total);
-        let source = Guarded::new(Played(receiver), self.idle, deadline, Cuts::new(&drain, &tenant));
+        let source = Guarded::new(Played(receiver), self.idle, deadline, Cuts::new(&all, &tenant, Some(&limit)));
         let manner = Manner {
+            asked_usage: self.asked_usage,
             format: self.format,
             framing: self.framing,
             readable: true,
@@ -82,7 +88,7 @@ impl Play {
             keep_alive: self.keep_alive,
             read_on: self.read_on,
         };
-        (Stage { upstream: Some(sender), metrics, drain, tenant }, source, manner, exchange)
+        (Stage { upstream: Some(sender), metrics, drain, tenant, limit }, source, manner, exchange)
     }
 
     pub(super) fn begin(self) -> (Stage, Relayed<Played>) {
@@ -131,6 +137,15 @@ impl Stage {
         let (mut ends, mut reasons) = (label("relay_requests_total", "end"), label("relay_errors_total", "reason"));
         assert!(ends.len() <= 1 && reasons.len() <= 1, "{ends:?} {reasons:?}");
         ends.pop().map(|end| (end, reasons.pop()))
+    }
+
+    /// Tokens that were counted: as the provider told, and by estimate.
+    pub(super) fn tokens(&self, direction: &str) -> (u64, u64) {
+        let count = |estimated| {
+            let labels = ["none", "none", "none", "other", direction, estimated];
+            self.metrics.tokens.with_label_values(&labels).get()
+        };
+        (count("false"), count("true"))
     }
 
     pub(super) fn has_ended(&self, end: &str, reason: Option<&str>) {

@@ -191,3 +191,30 @@ async fn a_deadline_bounds_what_comes_before_the_first_byte() {
     assert_eq!(Deadline::after(start, None), Deadline::default());
     assert_eq!(Deadline::default().within(async { 2 }).await, Some(2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_budget_ends_a_stream_behind_the_event_that_spent_it() {
+    let (stage, mut body) = CHAT.begin();
+    stage.say(EVENT);
+    assert_eq!(next(&mut body).await.expect("a piece").expect("whole"), EVENT);
+    assert!(now(&mut body).is_none());
+    stage.say(EVENT);
+    stage.limit.cancel();
+    // What came meanwhile was not read any more.
+    let (text, clean) = rest(&mut body).await;
+    assert!(clean && text.starts_with("data: {\"error\"") && text.contains("\"code\":\"budget_spent\""), "{text}");
+    stage.has_ended("LimitReached", Some("budget_spent"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_budget_wakes_a_stream_that_waits_and_breaks_off_audio() {
+    let (stage, mut body) = AUDIO.begin();
+    stage.say("sound");
+    assert_eq!(now(&mut body).expect("a piece"), "sound");
+    let limit = stage.limit.clone();
+    let waiting = tokio::spawn(async move { rest(&mut body).await });
+    tokio::task::yield_now().await;
+    limit.cancel();
+    assert_eq!(waiting.await.expect("no panic"), (String::new(), false));
+    stage.has_ended("LimitReached", Some("budget_spent"));
+}

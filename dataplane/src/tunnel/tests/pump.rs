@@ -30,7 +30,7 @@ async fn take(from: &mut DuplexStream, count: usize) -> Vec<u8> {
 #[tokio::test(start_paused = true)]
 async fn bytes_pass_both_ways() {
     let (mut client, mut upstream, mut pump) = pump(UNBOUND);
-    let running = tokio::spawn(async move { (pump.run(pending()).await, pump) });
+    let running = tokio::spawn(async move { (pump.run(pending(), |_| ()).await, pump) });
     let long = text(&"x".repeat(300_000));
     let sent = long.clone();
     let sending = tokio::spawn(async move {
@@ -53,7 +53,7 @@ async fn half_a_message_is_dropped_when_the_upstream_leaves_and_there_is_a_place
     let (client, mut upstream, mut pump) = pump(UNBOUND);
     upstream.write_all(&[&text("one")[..], &text("two")[..4]].concat()).await.unwrap();
     drop(upstream);
-    assert_eq!(pump.run(pending()).await, Over::UpstreamEnd);
+    assert_eq!(pump.run(pending(), |_| ()).await, Over::UpstreamEnd);
     assert_eq!((pump.place(), pump.bytes_out), (Place::Messages, 5));
     let leaving = pump.take_leave(b"bye").await;
     let (mut read, _write) = tokio::io::split(client);
@@ -74,7 +74,7 @@ async fn a_message_that_is_too_long_to_hold_goes_and_leaves_no_place() {
         let _ = client.read_to_end(&mut got).await;
         got
     });
-    assert_eq!(pump.run(pending()).await, Over::UpstreamEnd);
+    assert_eq!(pump.run(pending(), |_| ()).await, Over::UpstreamEnd);
     assert_eq!(pump.place(), Place::Inside);
     drop(pump);
     let got = reading.await.unwrap();
@@ -99,7 +99,7 @@ async fn stalls(write_stall: Duration) {
         sent
     });
     let begun = Instant::now();
-    assert_eq!(pump.run(pending()).await, Over::ClientStalled);
+    assert_eq!(pump.run(pending(), |_| ()).await, Over::ClientStalled);
     assert_eq!(begun.elapsed().as_secs(), write_stall.as_secs());
     drop(pump);
     let sent = sending.await.unwrap();
@@ -121,7 +121,7 @@ async fn silence_is_that_of_both_sides() {
         pending::<()>().await;
         drop((client, upstream));
     });
-    assert_eq!(pump.run(pending()).await, Over::Idle);
+    assert_eq!(pump.run(pending(), |_| ()).await, Over::Idle);
     assert_eq!(begun.elapsed().as_secs(), 6 * 9 + 10);
 }
 
@@ -137,7 +137,7 @@ async fn the_deadline_comes_however_much_moves() {
             }
         }
     });
-    assert_eq!(pump.run(pending()).await, Over::Total);
+    assert_eq!(pump.run(pending(), |_| ()).await, Over::Total);
     assert_eq!(Some(Instant::now()), deadline);
 }
 
@@ -146,7 +146,7 @@ async fn behind_a_close_frame_nobody_is_waited_for_long() {
     let (mut client, _upstream, mut pump) = pump(UNBOUND);
     client.write_all(&masked(FIN | 0x8, b"\x03\xe8")).await.unwrap();
     let begun = Instant::now();
-    assert_eq!(pump.run(pending()).await, Over::Lingering);
+    assert_eq!(pump.run(pending(), |_| ()).await, Over::Lingering);
     assert_eq!(begun.elapsed(), CLOSING);
 }
 
@@ -164,7 +164,7 @@ async fn a_close_frame_reaches_the_upstream_of_a_client_that_leaves_behind_it() 
         upstream.read_to_end(&mut got).await.unwrap();
         got
     });
-    assert_eq!(pump.run(pending()).await, Over::ClientGone);
+    assert_eq!(pump.run(pending(), |_| ()).await, Over::ClientGone);
     drop(pump);
     assert_eq!(reading.await.unwrap(), said);
 }

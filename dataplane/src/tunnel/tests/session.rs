@@ -127,23 +127,27 @@ fn every_end_is_decided_by_one_table() {
 #[test]
 fn the_client_is_told_where_there_is_a_place() {
     let session = heard(&[]);
-    let words = Over::UpstreamReset.farewell(&session, Place::Messages, "id");
+    let words = Over::UpstreamReset.farewell(&session, Place::Messages, "id", None);
     let (event, end) = words.split_at(words.len() - 2 - 2 - "upstream_reset".len());
     let event: serde_json::Value = serde_json::from_slice(&payload_of(event, Opcode::Text)).unwrap();
     assert_eq!((&event["type"], &event["event_id"]), (&"error".into(), &"id".into()));
     assert_eq!(event["error"]["code"], "upstream_reset");
     assert_eq!(payload_of(end, Opcode::Close), b"\x03\xf3upstream_reset");
-    let close = |over: Over, session: &Session| payload_of(&over.farewell(session, Place::Frames, "id"), Opcode::Close);
+    let close =
+        |over: Over, session: &Session| payload_of(&over.farewell(session, Place::Frames, "id", None), Opcode::Close);
     assert_eq!(close(Over::Drained, &session), b"\x03\xf4draining");
     assert_eq!(close(Over::Suspended, &session), b"\x03\xf0tenant_suspended");
-    assert_eq!(Over::Idle.farewell(&session, Place::Inside, "id"), b"");
+    assert_eq!(close(Over::Limit, &session), b"\x03\xf0budget_spent");
+    let words = Over::Limit.farewell(&session, Place::Messages, "id", Some("budget daily is spent"));
+    assert!(String::from_utf8_lossy(&words).contains("budget daily is spent"));
+    assert_eq!(Over::Idle.farewell(&session, Place::Inside, "id", None), b"");
 
     let mut closing = heard(&[]);
     closing.client_sends(&masked(FIN | 0x8, b"\x03\xe9"));
     assert_eq!(close(Over::UpstreamEnd, &closing), b"\x03\xe9");
     let closed = heard(&[super::raw(FIN | 0x8, b"\x03\xe8")]);
-    assert_eq!(Over::UpstreamEnd.farewell(&closed, Place::Messages, "id"), b"");
+    assert_eq!(Over::UpstreamEnd.farewell(&closed, Place::Messages, "id", None), b"");
     let failed = heard(&[text(r#"{"type":"error","error":{}}"#)]);
-    let words = Over::UpstreamEnd.farewell(&failed, Place::Messages, "id");
+    let words = Over::UpstreamEnd.farewell(&failed, Place::Messages, "id", None);
     assert_eq!(payload_of(&words, Opcode::Close), b"\x03\xf3upstream_error");
 }

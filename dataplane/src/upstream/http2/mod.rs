@@ -12,6 +12,10 @@ pub(super) use streamed::{Streamed, Undone, send};
 
 use super::UpstreamError;
 
+/// How much of an exchange waits in memory, in bytes: of the answer for a client that does not read, and before it of the request's body, to be sent
+/// elsewhere. What a proxy takes on at once reckons with it.
+pub const AHEAD: usize = 128 << 10;
+
 impl UpstreamError {
     /// What becomes of an exchange by an error of its stream. Whatever the other side's reason is (`NO_ERROR` and `CANCEL` too), the stream did not come
     /// to its own end.

@@ -1,5 +1,6 @@
 //! A request's body on its way into a stream.
 
+use super::AHEAD;
 use crate::upstream::RequestBody;
 use bytes::Bytes;
 use h2::{Reason, SendStream};
@@ -8,9 +9,9 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// How much of a body is kept until its answer begins, to be sent elsewhere if the stream is refused: four times what a server takes of it by default
+/// How much of a body is kept until its answer begins, to be sent elsewhere if the stream is refused: twice what a server takes of it by default
 /// before it says anything (RFC 9113, section 6.9.2).
-const MAX_KEPT: usize = 256 << 10;
+const MAX_KEPT: usize = AHEAD;
 
 /// Sends a body as fast as the other side takes it.
 pub(super) struct Sending {

@@ -89,6 +89,24 @@ async fn a_connection_idles_50_seconds_and_lives_five_minutes() {
 }
 
 #[tokio::test]
+async fn what_idled_too_long_is_closed_behind_the_lock() {
+    let (mut far, pool) = (Far::new().await, Pool::default());
+    tokio::time::pause();
+    let stale = far.connect().await;
+    pool.put(&key("a", 0), stale);
+    tokio::time::advance(Duration::from_secs(51)).await;
+    let fresh = far.connect().await;
+    pool.put(&key("a", 0), fresh);
+    let stale = pool.take_stale(&key("a", 0));
+    assert_eq!((stale.len(), pool.len()), (1, 1));
+    let open = far.open[0].try_read(&mut [0]).unwrap_err();
+    assert_eq!(open.kind(), std::io::ErrorKind::WouldBlock, "the lock is free, and it is still open");
+    drop(stale);
+    far.open[0].readable().await.unwrap();
+    assert_eq!(far.open[0].try_read(&mut [0]).unwrap(), 0);
+}
+
+#[tokio::test]
 async fn what_the_other_side_closed_is_not_taken() {
     let (mut far, pool) = (Far::new().await, Pool::default());
     pool.put(&key("a", 0), far.connect().await);

@@ -2,6 +2,7 @@
 
 use super::manifests::{id, inputs, labels, route, tenant, verdict};
 use crate::{Inputs, Kind, Summary, compile};
+use relay_snapshot::Unavailable;
 use serde_json::{Value, json};
 
 fn from(consent: &str) -> Value {
@@ -22,7 +23,10 @@ fn serves(home: &str, route_consent: &Value, tenant_consent: &Value) -> bool {
     let compiled = compile(&inputs);
     let listed = compiled.snapshot.routes[0].tenants == [id(&format!("{home}/t"))];
     let summary = &verdict(&compiled, Kind::Tenant, &format!("{home}/t")).summary;
-    assert_eq!(summary, &Summary::Tenant { routes: u32::from(listed), keys: keys_of(summary) });
+    assert_eq!(
+        summary,
+        &Summary::Tenant { routes: u32::from(listed), keys: keys_of(summary), limited: Some(Unavailable::Local) }
+    );
     listed
 }
 

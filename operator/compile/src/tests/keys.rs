@@ -29,7 +29,7 @@ fn the_older_tenant_keeps_a_key_whatever_the_order() {
         let problem = refusal(&compiled, "a/new");
         assert_eq!((problem.reason, problem.field.as_str()), (reason::KEY_CONFLICT, "spec.apiKeys[1].sha256"));
         let summary = &verdict(&compiled, Kind::Tenant, "a/new").summary;
-        assert_eq!(summary, &Summary::Tenant { routes: 0, keys: vec![] });
+        assert_eq!(summary, &Summary::Tenant { routes: 0, keys: vec![], limited: None });
     }
 }
 

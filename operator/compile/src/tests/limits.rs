@@ -1,7 +1,8 @@
 //! What limits and budgets become.
 
-use super::manifests::{compiled_route, compiled_tenant, inputs, route, tenant};
-use crate::compile;
+use super::manifests::{compiled_route, compiled_tenant, id, inputs, route, tenant};
+use crate::{Kind, ObjectKey, Summary, compile};
+use relay_crds::{RelayRoute, RelayTenant};
 use relay_snapshot::{Budget, Calendar, Count, Limits, RateLimit, TokenLimit, Unavailable, Unit};
 use serde_json::{Value, json};
 
@@ -86,6 +87,34 @@ fn what_an_absent_redis_does_is_passed_on() {
     {
         assert_eq!(of(json!({"onRedisUnavailable": name})), expected);
     }
+}
+
+#[test]
+fn a_verdict_says_whether_anything_limits_the_tenant_and_what_it_chose_for_it() {
+    let limited = |tenant: RelayTenant, route: RelayRoute| match &compile(&inputs([route], [tenant])).verdicts
+        [&ObjectKey { kind: Kind::Tenant, id: id("team-a/x") }]
+        .summary
+    {
+        Summary::Tenant { limited, .. } => *limited,
+        Summary::Route { .. } => panic!("a tenant"),
+    };
+    let free = |more: &[(&str, Value)]| {
+        let unlimited = [("limits.requests", json!({"unlimited": true}))];
+        tenant("team-a/x", &[&unlimited, more].concat())
+    };
+    let limiting = |namespace: &str| route(&format!("{namespace}/r"), &[("limits.streams", json!({"max": 1}))]);
+    let open = || route("team-a/r", &[]);
+    let deny = ("limits.onRedisUnavailable", json!("Deny"));
+    assert_eq!(limited(free(&[]), open()), None);
+    assert_eq!(limited(free(std::slice::from_ref(&deny)), open()), None);
+    assert_eq!(limited(free(&[]), limiting("team-b")), None, "it does not serve this tenant");
+    assert_eq!(limited(free(&[]), limiting("team-a")), Some(Unavailable::Local));
+    assert_eq!(limited(free(std::slice::from_ref(&deny)), limiting("team-a")), Some(Unavailable::Deny));
+    assert_eq!(limited(tenant("team-a/x", &[]), open()), Some(Unavailable::Local));
+    let budget = json!([{"name": "a", "unit": "Requests", "amount": 1, "per": "Day"}]);
+    assert_eq!(limited(free(&[("budgets", budget)]), open()), Some(Unavailable::Local));
+    let refused = tenant("team-a/x", &[("apiKeys", json!([]))]);
+    assert_eq!(limited(refused, limiting("team-a")), None);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::manifests::{compiled_tenant, digest, inputs, secret, tenant, verdict};
 use crate::{Kind, Summary, compile};
 use relay_crds::KeyStatus;
+use relay_snapshot::Unavailable;
 use serde_json::{Value, json};
 
 #[test]
@@ -30,7 +31,7 @@ fn a_key_from_a_secret_is_the_digest_of_its_trimmed_text() {
     assert_eq!(compiled.snapshot.tenants[0].keys[0].sha256, expected);
     let status = KeyStatus { name: "ci".into(), id: expected[..8].to_owned(), not_after: None };
     let verdict = verdict(&compiled, Kind::Tenant, "team-a/x");
-    assert_eq!(verdict.summary, Summary::Tenant { routes: 0, keys: vec![status] });
+    assert_eq!(verdict.summary, Summary::Tenant { routes: 0, keys: vec![status], limited: Some(Unavailable::Local) });
     assert_eq!(verdict.resolved_refs, Ok(()));
 }
 

@@ -40,7 +40,7 @@ fn compiled(routes: Vec<Route>, tenants: Vec<Tenant>) -> Compiled {
     }
     for tenant in &tenants {
         let served = routes.iter().filter(|route| route.tenants.contains(&tenant.id)).count();
-        let summary = Summary::Tenant { routes: u32::try_from(served).unwrap(), keys: vec![] };
+        let summary = Summary::Tenant { routes: u32::try_from(served).unwrap(), keys: vec![], limited: None };
         verdicts.insert(key(Kind::Tenant, &tenant.id), verdict(summary));
     }
     Compiled { snapshot: Snapshot { routes, tenants }, verdicts }
@@ -78,7 +78,10 @@ fn an_object_larger_than_a_shard_stays_out_alone() {
     let problem = set.verdicts[&key(Kind::Tenant, &ids[1])].accepted.clone().unwrap_err();
     assert_eq!(problem.reason, reason::INVALID);
     assert_eq!(problem.to_string(), "spec: the object makes shard 0 larger than 524288 bytes: use fewer keys");
-    assert_eq!(set.verdicts[&key(Kind::Tenant, &ids[1])].summary, Summary::Tenant { routes: 0, keys: vec![] });
+    assert_eq!(
+        set.verdicts[&key(Kind::Tenant, &ids[1])].summary,
+        Summary::Tenant { routes: 0, keys: vec![], limited: None }
+    );
     let tenants: Vec<_> = set.snapshot.tenants.iter().map(|tenant| &tenant.id).collect();
     assert_eq!(tenants, [&ids[2]]);
     assert_eq!(set.snapshot.routes[0].tenants, [ids[2].clone()], "no route names a tenant that is not there");
@@ -94,7 +97,10 @@ fn a_route_too_large_for_its_config_map_is_told_and_its_tenants_lose_it() {
     assert_eq!(fit(&mut set, BTreeMap::new).unwrap().left_out, 1);
     let problem = set.verdicts[&key(Kind::Route, &ids[0])].accepted.clone().unwrap_err();
     assert!(problem.message.ends_with("use fewer matches, models or tenants"), "{}", problem.message);
-    assert_eq!(set.verdicts[&key(Kind::Tenant, &ids[2])].summary, Summary::Tenant { routes: 1, keys: vec![] });
+    assert_eq!(
+        set.verdicts[&key(Kind::Tenant, &ids[2])].summary,
+        Summary::Tenant { routes: 1, keys: vec![], limited: None }
+    );
 }
 
 #[test]

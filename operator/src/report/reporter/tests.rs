@@ -1,6 +1,7 @@
 use super::*;
 use crate::history::{History, Standing, digests};
-use crate::programmed::{Acks, Serving};
+use crate::programmed::{Ack, Acks, Serving};
+use crate::sharing::{APPEARS, Apart};
 use crate::stores::ProxyPod;
 use relay_compile::Summary;
 use relay_snapshot::{ObjectId, Snapshot, Tenant};
@@ -10,7 +11,7 @@ fn key() -> ObjectKey {
 }
 
 fn verdict(generation: i64) -> Verdict {
-    let summary = Summary::Tenant { routes: 0, keys: vec![] };
+    let summary = Summary::Tenant { routes: 0, keys: vec![], limited: None };
     Verdict { generation: Some(generation), accepted: Ok(()), resolved_refs: Ok(()), summary }
 }
 
@@ -27,7 +28,7 @@ fn sight(asked: bool, settling: bool) -> Sight {
     let fleet = Fleet::new([&pod], &acks, &history);
     let desired =
         Desired { verdicts: Arc::default(), history, trouble: None, started: Instant::now(), measured: false };
-    Sight { desired: Arc::new(desired), fleet, settling }
+    Sight { desired: Arc::new(desired), fleet, settling, sharing: Told::Shared }
 }
 
 fn standing() -> Standing {
@@ -37,7 +38,8 @@ fn standing() -> Standing {
 fn says(generation: i64, serving: u32, ready: u32, settling: bool) -> Status {
     let (verdict, standing) = (verdict(generation), standing());
     let serving = Serving { ready, serving };
-    status(&Facts { verdict: &verdict, standing: Some(&standing), serving, settling, trouble: None }, None, &now())
+    let (standing, sharing) = (Some(&standing), &Told::Shared);
+    status(&Facts { verdict: &verdict, standing, serving, settling, trouble: None, sharing }, None, &now())
 }
 
 fn found(generation: i64, previous: Option<Status>) -> Found {
@@ -122,6 +124,34 @@ async fn only_a_foreign_status_above_the_own_one_counts_as_written_over() {
     assert!(!lost(6, "u", &ours), "a change of something else");
     assert!(!lost(4, "u", &theirs), "what was there before the own write");
     assert!(!lost(6, "v", &theirs), "another object of the name");
+}
+
+/// The world with so many proxies, the first of which were asked and say so of the limits.
+fn sight_of(proxies: usize, said: &[Option<&str>]) -> Sight {
+    let name = |number: usize| format!("p{number}");
+    let pod = |number| ProxyPod { uid: name(number), name: name(number), ip: None, ready: true, terminating: false };
+    let pods: Vec<ProxyPod> = (0..proxies).map(pod).collect();
+    let ack = |apart: Option<&str>| Some(Ack { revision: "r1".into(), apart: apart.map(str::to_owned) });
+    let acks = said.iter().enumerate().map(|(number, said)| (name(number), ack(*said)));
+    Sight { fleet: Fleet::new(&pods, &acks.collect(), &history()), ..sight(true, false) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_of_the_shared_limits_is_told_after_a_while_and_looked_at_by_then() {
+    let reporter = reporter();
+    let mut unasked = sight_of(2, &[Some("away")]);
+    assert_eq!(reporter.share(&mut unasked), None);
+    assert_eq!(unasked.sharing, Told::Shared, "as the look found it");
+    assert_eq!(*reporter.sharing().told(), Told::Before);
+    let mut fine = sight_of(2, &[None, None]);
+    assert_eq!(reporter.share(&mut fine), None);
+    let mut lost = sight_of(2, &[Some("away"), None]);
+    let due = reporter.share(&mut lost).unwrap();
+    assert_eq!((due - Instant::now(), &lost.sharing), (APPEARS, &Told::Shared));
+    tokio::time::advance(APPEARS).await;
+    assert_eq!(reporter.share(&mut lost), None);
+    assert_eq!(lost.sharing, Told::Apart(Apart { count: 1, ready: 2, reason: "away".into() }));
+    assert_eq!(reporter.look(Arc::clone(&lost.desired)).sharing, lost.sharing, "writes say what the pass said");
 }
 
 fn watched(version: u64, uid: &str) -> Watched<RelayTenant> {

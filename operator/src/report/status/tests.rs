@@ -1,9 +1,10 @@
 use super::*;
 use crate::history::{History, digests};
+use crate::sharing::Apart;
 use k8s_openapi::jiff::Timestamp;
 use relay_compile::ObjectKey;
 use relay_crds::KeyStatus;
-use relay_snapshot::{ObjectId, Snapshot, Tenant};
+use relay_snapshot::{ObjectId, Snapshot, Tenant, Unavailable};
 
 fn time(second: i64) -> Time {
     Time(Timestamp::from_second(second).unwrap())
@@ -26,7 +27,14 @@ fn verdict() -> Verdict {
 }
 
 fn facts<'a>(verdict: &'a Verdict, standing: Option<&'a Standing>, serving: u32, ready: u32) -> Facts<'a> {
-    Facts { verdict, standing, serving: Serving { ready, serving }, settling: false, trouble: None }
+    Facts {
+        verdict,
+        standing,
+        serving: Serving { ready, serving },
+        settling: false,
+        trouble: None,
+        sharing: &Told::Shared,
+    }
 }
 
 /// `type status reason` of each condition.
@@ -151,18 +159,64 @@ fn conditions_of_others_stay() {
 fn a_tenant_shows_its_keys_and_routes() {
     let standing = standing();
     let keys = vec![KeyStatus { name: "ci".into(), id: "0a1b2c3d".into(), not_after: None }];
-    let verdict = Verdict { summary: Summary::Tenant { routes: 2, keys: keys.clone() }, ..verdict() };
+    let verdict = Verdict { summary: Summary::Tenant { routes: 2, keys: keys.clone(), limited: None }, ..verdict() };
     let Status::Tenant(tenant) = status(&facts(&verdict, Some(&standing), 1, 1), None, &time(1)) else {
         panic!("not a tenant")
     };
     assert_eq!((tenant.routes, tenant.key_count, tenant.keys), (Some(2), Some(1), keys));
 }
 
+/// A tenant whose limits do so while Redis is away.
+fn limited(on_unavailable: Option<Unavailable>) -> Verdict {
+    Verdict { summary: Summary::Tenant { routes: 1, keys: vec![], limited: on_unavailable }, ..verdict() }
+}
+
+fn apart(count: u32) -> Told {
+    Told::Apart(Apart { count, ready: 3, reason: "Redis does not answer in time".into() })
+}
+
+#[test]
+fn a_tenant_with_limits_is_degraded_while_proxies_do_not_share_them_and_ready_all_the_same() {
+    let (verdict, standing) = (limited(Some(Unavailable::Local)), standing());
+    let shared = facts(&verdict, Some(&standing), 3, 3);
+    let before = status(&shared, None, &time(1));
+    assert_eq!(before.condition("Degraded"), None);
+    let lost = status(&Facts { sharing: &apart(1), ..shared }, Some(&before), &time(2));
+    assert_eq!(told(&lost)[3..], ["Ready True Programmed", "Degraded True LimitsNotShared"]);
+    assert_eq!(
+        message(&lost, "Degraded"),
+        "1/3 proxies keep their own share of the limits: Redis does not answer in time"
+    );
+    let more = status(&Facts { sharing: &apart(3), ..shared }, Some(&lost), &time(3));
+    assert!(message(&more, "Degraded").starts_with("3/3 proxies"));
+    assert_eq!(more.condition("Degraded").unwrap().last_transition_time, time(2), "it is one and the same loss");
+    assert_eq!(status(&shared, Some(&more), &time(4)), before, "removed when it is over");
+}
+
+#[test]
+fn what_is_not_limited_is_never_degraded() {
+    let (route, standing) = (verdict(), standing());
+    for verdict in [route, limited(None)] {
+        let facts = Facts { sharing: &apart(3), ..facts(&verdict, Some(&standing), 3, 3) };
+        assert_eq!(status(&facts, None, &time(1)).condition("Degraded"), None);
+    }
+}
+
+#[test]
+fn a_degraded_tenant_stays_so_until_the_proxies_were_asked() {
+    let (verdict, standing) = (limited(Some(Unavailable::Deny)), standing());
+    let lost = Facts { sharing: &apart(2), ..facts(&verdict, Some(&standing), 3, 3) };
+    let before = status(&lost, None, &time(1));
+    assert_eq!(status(&Facts { sharing: &Told::Before, ..lost }, Some(&before), &time(2)), before);
+    let first = status(&Facts { sharing: &Told::Before, ..lost }, None, &time(2));
+    assert_eq!(first.condition("Degraded"), None);
+}
+
 #[test]
 fn a_patch_removes_what_the_status_has_not() {
     let refused = Verdict {
         accepted: Err(problem(reason::KEY_CONFLICT, "spec.apiKeys[0]")),
-        summary: Summary::Tenant { routes: 0, keys: vec![] },
+        summary: Summary::Tenant { routes: 0, keys: vec![], limited: None },
         ..verdict()
     };
     let patch = status(&facts(&refused, None, 0, 3), None, &time(1)).patch("uid-1").unwrap();

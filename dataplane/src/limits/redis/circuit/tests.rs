@@ -1,72 +1,76 @@
-use super::{Circuit, MISSES, PROBE_EVERY};
+use super::{Circuit, MISSES, Phase};
+use crate::limits::redis::Sick;
+use crate::limits::redis::link::Link;
+use crate::limits::tests::server::RedisServer;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, advance};
+use tokio::time::timeout;
 
-const BUDGET: Duration = Duration::from_millis(25);
-
-fn open() -> Circuit {
-    let circuit = Circuit::new(BUDGET);
-    (0..MISSES).for_each(|_| circuit.miss(Instant::now()));
-    circuit
+/// A closed circuit, its connection and another one.
+async fn closed(server: &RedisServer) -> (Circuit, Arc<Link>, Arc<Link>) {
+    let link = async || Arc::new(super::super::link::tests::link(server).await.0);
+    let (circuit, first, second) = (Circuit::new(), link().await, link().await);
+    circuit.close(&first);
+    (circuit, first, second)
 }
 
-fn let_through(circuit: &Circuit, tries: usize) -> usize {
-    (0..tries).filter(|_| circuit.lets_through(Instant::now())).count()
-}
-
-#[tokio::test(start_paused = true)]
-async fn opens_at_the_fifth_miss_in_a_row() {
-    let circuit = Circuit::new(BUDGET);
+#[tokio::test]
+async fn it_opens_at_the_fifth_miss_in_a_row() {
+    let server = RedisServer::start().await;
+    let (circuit, link, _) = closed(&server).await;
     for _ in 0..3 {
-        (1..MISSES).for_each(|_| circuit.miss(Instant::now()));
-        assert_eq!(let_through(&circuit, 10), 10);
-        circuit.hit();
+        (1..MISSES).for_each(|_| circuit.miss(&link, Sick::Slow));
+        assert!(circuit.is_closed());
+        Circuit::hit(&link);
     }
-    (0..MISSES).for_each(|_| circuit.miss(Instant::now()));
-    assert_eq!(let_through(&circuit, 10), 0);
+    (0..MISSES).for_each(|_| circuit.miss(&link, Sick::Slow));
+    assert!(circuit.is_open() && circuit.link().await.is_none());
 }
 
-#[tokio::test(start_paused = true)]
-async fn lets_one_probe_through_each_quarter_of_a_second() {
-    let circuit = open();
-    for _ in 0..4 {
-        advance(PROBE_EVERY.checked_sub(Duration::from_millis(1)).unwrap()).await;
-        assert_eq!(let_through(&circuit, 10), 0);
-        advance(Duration::from_millis(1)).await;
-        assert_eq!(let_through(&circuit, 10), 1);
-        circuit.miss(Instant::now());
-    }
+#[tokio::test]
+async fn it_opens_at_once_when_the_connection_breaks() {
+    let server = RedisServer::start().await;
+    let (circuit, link, _) = closed(&server).await;
+    circuit.miss(&link, Sick::Gone);
+    assert!(circuit.is_open());
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_probe_that_nobody_waited_for_does_not_end_the_probing() {
-    let circuit = open();
-    for _ in 0..3 {
-        advance(PROBE_EVERY).await;
-        assert_eq!(let_through(&circuit, 10), 1);
-    }
+#[tokio::test]
+async fn what_an_older_connection_does_changes_nothing() {
+    let server = RedisServer::start().await;
+    let (circuit, old, new) = closed(&server).await;
+    circuit.close(&new);
+    circuit.miss(&old, Sick::Gone);
+    assert!(circuit.is_closed());
+    assert!(Arc::ptr_eq(&circuit.link().await.unwrap(), &new));
 }
 
-#[tokio::test(start_paused = true)]
-async fn closes_at_the_first_hit() {
-    let circuit = open();
-    circuit.hit();
-    assert_eq!(let_through(&circuit, 10), 10);
+#[tokio::test]
+async fn a_closed_one_is_not_opened_by_a_failed_attempt_to_connect() {
+    let server = RedisServer::start().await;
+    let (circuit, ..) = closed(&server).await;
+    circuit.open_by(None, Sick::Gone);
+    assert!(circuit.is_closed());
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_new_connection_is_probed_at_once_and_by_one() {
-    let circuit = open();
-    circuit.probe_soon();
-    assert_eq!(let_through(&circuit, 10), 1);
+#[tokio::test]
+async fn decisions_wait_while_nothing_is_known_and_go_on_when_it_is() {
+    let server = RedisServer::start().await;
+    let (_, link, _) = closed(&server).await;
+    let circuit = Circuit::new();
+    assert!(timeout(Duration::from_millis(1), circuit.link()).await.is_err());
+    let (found, ()) = tokio::join!(circuit.link(), async { circuit.close(&link) });
+    assert!(found.is_some());
+    let circuit = Circuit::new();
+    let (found, ()) = tokio::join!(circuit.link(), async { circuit.open_by(None, Sick::Gone) });
+    assert!(found.is_none());
 }
 
-#[tokio::test(start_paused = true)]
-async fn probes_never_overlap_even_with_a_budget_longer_than_the_interval() {
-    let circuit = Circuit::new(Duration::from_secs(2));
-    (0..MISSES).for_each(|_| circuit.miss(Instant::now()));
-    advance(Duration::from_secs(2)).await;
-    assert_eq!(let_through(&circuit, 10), 1);
-    advance(Duration::from_millis(1999)).await;
-    assert_eq!(let_through(&circuit, 10), 0);
+#[tokio::test]
+async fn the_reason_follows_what_is_found_out_while_it_is_open() {
+    let server = RedisServer::start().await;
+    let (circuit, link, _) = closed(&server).await;
+    circuit.miss(&link, Sick::Gone);
+    circuit.open_by(None, Sick::Loading);
+    assert!(matches!(&*circuit.watch().borrow(), Phase::Open(Sick::Loading)));
 }

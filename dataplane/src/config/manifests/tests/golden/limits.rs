@@ -1,6 +1,9 @@
 //! What users read of limits and budgets.
 
 use super::super::{ROUTE, SECRETS, TENANT, printed_of};
+use crate::config::manifests::{load, render};
+use relay_snapshot::Unavailable;
+use std::path::Path;
 
 #[track_caller]
 fn prints(manifest: &str, expected: &str) {
@@ -83,4 +86,18 @@ error: spec.budgets[0].amount: must be a whole number from 0
   = RelayTenant team-a/team-a
 ",
     );
+}
+
+#[test]
+fn the_examples_of_limits_are_without_faults_and_use_every_kind() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/limits");
+    let loaded = load(&dir, &|name| Some(format!("canary-{name}-0123456789")));
+    assert!(loaded.diagnostics.is_empty(), "{}", render(&loaded.diagnostics));
+    let [paid, trial] = &loaded.snapshot.tenants[..] else { panic!("two tenants") };
+    let limits = &paid.limits;
+    assert!(limits.tokens.is_some() && limits.characters.is_some() && limits.streams.is_some());
+    assert!(trial.limits.budgets.iter().any(|budget| budget.stops_streams));
+    assert_eq!(trial.on_unavailable, Unavailable::Deny);
+    let limited = loaded.snapshot.routes.iter().find(|route| !route.limits.is_empty()).unwrap();
+    assert!(limited.ready && limited.policy.ask_usage && limited.policy.max_output == 16_384);
 }

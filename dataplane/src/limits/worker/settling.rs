@@ -1,0 +1,113 @@
+//! Tells Redis what requests used.
+
+use super::{PATIENCE, Worker};
+use crate::limits::account::{Call, Line, Reply};
+use crate::limits::plan::{LineUnit, Used};
+use crate::limits::publish::Settled;
+use crate::limits::queue::Job;
+use crate::limits::redis::{Link, Redis};
+use crate::limits::reservation::Home;
+use crate::limits::tenants::{Debt, TenantState};
+use futures::future::join_all;
+use std::sync::Arc;
+
+/// Calls in flight at once. Redis works on them for some milliseconds, in which decisions of this proxy wait: no more than a part of their budget.
+pub(super) const BATCH: usize = 128;
+
+impl Worker<'_> {
+    /// Sends what waits, batch by batch, until nothing does or Redis does not answer.
+    pub(super) async fn flush(&self, redis: &Redis, link: &Arc<Link>) {
+        self.lose_old();
+        loop {
+            let jobs = self.inner.queue.take(BATCH);
+            if jobs.is_empty() {
+                return;
+            }
+            let jobs: Vec<Job> = jobs.into_iter().filter(|job| !self.belongs_here(job)).collect();
+            let sent = join_all(jobs.iter().map(|job| settle(redis, link, job))).await;
+            let mut unsent = Vec::new();
+            for (job, settled) in jobs.into_iter().zip(sent) {
+                match settled {
+                    Some(known) => self.settled(&job, known),
+                    None => unsent.push(job),
+                }
+            }
+            if !unsent.is_empty() {
+                let lost = self.inner.queue.put_back(unsent);
+                self.inner.counts.add(Settled::Lost, lost);
+                return;
+            }
+        }
+    }
+
+    /// Drops what waited for too long.
+    pub(super) fn lose_old(&self) {
+        let lost = self.inner.queue.expire();
+        if lost > 0 {
+            self.inner.counts.add(Settled::Lost, lost);
+            tracing::warn!(lost, "Redis was away for too long: what these requests used is not told");
+        }
+    }
+
+    /// Redis was to be told of the reservation, and was not: it goes the way of those that were admitted here.
+    fn belongs_here(&self, job: &Job) -> bool {
+        let mut home = job.open.home();
+        let here = *home == Home::Local;
+        if here {
+            *home = Home::Over;
+            self.inner.settle_local(&job.open, job.used);
+            self.inner.counts.add(Settled::Local, 1);
+        }
+        here
+    }
+
+    fn settled(&self, job: &Job, known: bool) {
+        if let Some(draw) = &job.open.draw {
+            draw.settled(job.used);
+        }
+        if !job.open.is_doubtful {
+            let taken = known || job.is_sent;
+            self.inner.counts.add(if taken { Settled::Shared } else { Settled::Late }, 1);
+        }
+    }
+
+    /// Charges what began and ended while Redis was away. False: Redis does not answer; what is left is tried again.
+    pub(super) async fn pay(&self, redis: &Redis, link: &Arc<Link>) -> bool {
+        for state in self.inner.tenants.all() {
+            let debts = state.lock().take_debts();
+            for batch in debts.chunks(BATCH) {
+                let paid = join_all(batch.iter().map(|debt| charge(redis, link, &state, debt))).await;
+                let mut tenant = state.lock();
+                let paid_debts = batch.iter().zip(&paid).filter(|(_, paid)| **paid);
+                paid_debts.for_each(|(debt, _)| tenant.paid(debt.id));
+                if paid.contains(&false) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}
+
+/// Whether Redis knew the reservation; `None`: no answer.
+async fn settle(redis: &Redis, link: &Arc<Link>, job: &Job) -> Option<bool> {
+    let open = &job.open;
+    let call = Call::Settle { id: open.id, lines: open.whole(), used: job.used };
+    match redis.tell(link, &open.tenant.id, &call, PATIENCE).await {
+        Ok(Reply::Settled(known)) => Some(known),
+        _ => None,
+    }
+}
+
+/// Once, however often it is sent: Redis remembers the id.
+async fn charge(redis: &Redis, link: &Arc<Link>, state: &TenantState, debt: &Debt) -> bool {
+    let (lines, used) = whatever(&debt.line, debt.amount);
+    let call = Call::Charge { id: debt.id, lines: &lines, used };
+    redis.tell(link, &state.id, &call, PATIENCE).await.is_ok()
+}
+
+/// A charge of so much to one line, whatever the line counts.
+fn whatever(line: &Line, amount: u64) -> ([Line; 1], Used) {
+    let line = Line::new(Arc::clone(&line.field), LineUnit::Characters, line.limit, 0);
+    ([line], Used { characters: amount, ..Used::default() })
+}
