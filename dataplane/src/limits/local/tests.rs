@@ -49,7 +49,7 @@ async fn what_has_come_back_since_is_left_too() {
 }
 
 fn window(amount: u64) -> Line {
-    let spans = Spans::new([(0, 100), (100, 200), (200, 300)]);
+    let spans = Spans::new([0, 100, 200, 300]);
     let limit = Limit::Window { amount, stops: false, spans };
     Line::new("budget/day/tokens".into(), LineUnit::Characters, limit, 1)
 }
