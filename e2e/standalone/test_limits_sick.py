@@ -194,6 +194,7 @@ class Run(NamedTuple):
     load: Steady
     began: float
     cured: float
+    well: float
 
     def of(self, begin, end):
         return [answer for answer in self.load.answers if begin <= answer.began < end]
@@ -227,16 +228,26 @@ async def run(relays, place, illness) -> Run:
     async with asyncio.timeout(30):
         while not is_shared_again(load, cured):
             await asyncio.sleep(0.05)
+    well = time.monotonic()
     await asyncio.sleep(AFTER)
     load.stopping = True
     await running
-    return Run(load, began, cured)
+    return Run(load, began, cured, well)
+
+
+def first_shared(load, cured) -> dict[int, float]:
+    """How long after the cure each proxy first decided in Redis, by its port."""
+    first = {}
+    for answer in load.answers:
+        if answer.began > cured and mode(answer) == "shared":
+            first.setdefault(answer.port, answer.began - cured)
+    return first
 
 
 def is_shared_again(load, cured) -> bool:
-    """For half a second, all proxies."""
+    """By all proxies, for half a second but for what a busy machine makes late."""
     last = [mode(answer) for answer in load.answers[-PER_SECOND // 2 :]]
-    return time.monotonic() > cured + 0.5 and set(last) == {"shared"}
+    return time.monotonic() > cured + 0.5 and len(first_shared(load, cured)) == PROXIES and last.count("shared") > 0.9 * len(last)
 
 
 def admitted_over(answers) -> float:
@@ -250,9 +261,8 @@ def record(name, result: Run) -> tuple[dict, float]:
     """Adds the line of the table."""
     before, sick = result.of(0, result.began), result.of(result.began, result.cured)
     p99 = [percentile([answer.took * 1000 for answer in answers], 99) for answers in (before, sick)]
-    alone_last = max((answer.began for answer in result.load.answers if mode(answer) != "shared"), default=0)
-    after = result.of(max(alone_last, result.cured), time.monotonic())
-    passed = sum(answer.status == 200 for answer in after) / (RATE * (after[-1].began - after[0].began))
+    after = result.of(result.well, result.well + AFTER)
+    passed = sum(answer.status == 200 for answer in after) / (RATE * AFTER)
     refusals = {200, 429}
     row = {
         "illness": name,
@@ -264,7 +274,7 @@ def record(name, result: Run) -> tuple[dict, float]:
         "added p99, ms": f"{p99[1] - p99[0]:.1f}",
         "admitted over": f"{admitted_over(result.load.answers):+.2%}",
         "admitted after, of the limit": f"{passed:.0%}",
-        "shared again after, s": f"{max(0.0, alone_last - result.cured):.2f}",
+        "shared again after, s": f"{max(first_shared(result.load, result.cured).values()):.2f}",
     }
     tables.add(TITLE, **row)
     return row, passed
