@@ -1,8 +1,10 @@
 """The PrometheusRule: what its rules answer on known series (promtool evaluates them)."""
 
+import re
+
 import pytest
 import yaml
-from conftest import NAMESPACE, one
+from conftest import NAMESPACE, TOP, one
 
 RELEASE = "stream-relay"
 ENABLED = {"metrics": {"prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}}}}
@@ -39,6 +41,30 @@ def test_it_is_where_prometheus_looks_and_every_rule_has_a_name_of_its_own(rule)
     ]
     alerts = [each for each in rules if "alert" in each]
     assert all(each["labels"]["severity"] and each["annotations"].keys() == {"summary", "description"} for each in alerts)
+
+
+def test_every_metric_and_label_is_one_that_proxies_export(rule):
+    source = (TOP / "dataplane" / "src" / "metrics.rs").read_text()
+    known = {name: set(re.findall(r'"([a-z]+)"', labels)) for name, labels in re.findall(r'"(relay_[a-z_]+)",\s*&\[([^\]]*)\]', source)}
+    used = set()
+    for group in rule["spec"]["groups"]:
+        for each in group["rules"]:
+            given = {"namespace"}
+            for name, selector in re.findall(r"\b(relay_[a-z_]+)\{([^}]*)\}", each["expr"]):
+                assert name in known, name
+                given |= known[name]
+                assert set(re.findall(r"([a-z_]+)=", selector)) <= given, each["expr"]
+                used.add(name)
+            (by,) = re.findall(r"sum by \(([^)]*)\)", each["expr"])
+            assert set(by.split(", ")) <= given, each["expr"]
+    assert used == {
+        "relay_tokens_total",
+        "relay_characters_total",
+        "relay_requests_total",
+        "relay_limits_mode",
+        "relay_limit_settles_total",
+        "relay_errors_total",
+    }
 
 
 def test_promtool_finds_no_fault_in_it(rule, promtool, tmp_path):

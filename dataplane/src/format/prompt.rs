@@ -260,11 +260,5 @@ impl Text {
 
 /// RFC 4648, sections 4 and 5.
 const fn is_base64(byte: u8) -> bool {
-    let letter = byte | 0x20;
-    (letter >= b'a' && letter <= b'z')
-        | (byte >= b'/' && byte <= b'9')
-        | (byte == b'+')
-        | (byte == b'-')
-        | (byte == b'_')
-        | (byte == b'=')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
 }

@@ -24,7 +24,7 @@ pub struct Windows {
 /// A window and its neighbours, in order of time, each `(start, end)` in seconds since 1970, the end not included. One ends where the next begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spans {
-    spans: [(i64, i64); 3],
+    edges: [i64; 4],
 }
 
 impl Windows {
@@ -38,7 +38,7 @@ impl Windows {
     /// The window that holds `now` (seconds since 1970), the one before and the one after.
     pub fn around(&self, now: i64) -> Spans {
         let last = **self.last.load();
-        let (start, end) = last.spans[1];
+        let (start, end) = last.all()[1];
         if (start..end).contains(&now) {
             return last;
         }
@@ -55,21 +55,27 @@ impl fmt::Debug for Windows {
 }
 
 impl Spans {
-    /// From spans that follow each other.
-    pub const fn new(spans: [(i64, i64); 3]) -> Self {
-        Self { spans }
+    /// Three spans, by where they begin and end: at these moments, in order.
+    pub const fn new(edges: [i64; 4]) -> Self {
+        Self { edges }
+    }
+
+    /// Where they begin and end.
+    pub const fn edges(&self) -> [i64; 4] {
+        self.edges
     }
 
     /// All three, in order of time.
     pub const fn all(&self) -> [(i64, i64); 3] {
-        self.spans
+        let [a, b, c, d] = self.edges;
+        [(a, b), (b, c), (c, d)]
     }
 }
 
 /// The window that holds `now`, and its neighbours. Beyond the years that calendars know, the windows of 1970.
 fn spans(calendar: Calendar, zone: &TimeZone, now: i64) -> Spans {
     let date = Timestamp::from_second(now).unwrap_or_default().to_zoned(zone.clone()).date();
-    around(calendar, zone, date).unwrap_or(Spans::new([(0, 0); 3]))
+    around(calendar, zone, date).unwrap_or(Spans::new([0; 4]))
 }
 
 /// The windows before, of, and after a date. A day begins at its first moment, which is not midnight where clocks are put forward then.
@@ -82,6 +88,5 @@ fn around(calendar: Calendar, zone: &TimeZone, date: Date) -> Option<Spans> {
     let next = first.checked_add(step).ok()?;
     let edges = [first.checked_sub(step).ok()?, first, next, next.checked_add(step).ok()?];
     let [before, start, end, after] = edges.map(begins);
-    let (before, start, end, after) = (before?, start?, end?, after?);
-    Some(Spans::new([(before, start), (start, end), (end, after)]))
+    Some(Spans::new([before?, start?, end?, after?]))
 }

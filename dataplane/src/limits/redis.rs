@@ -26,10 +26,11 @@ pub(super) use self::sick::Sick;
 use self::address::Target;
 use self::circuit::Circuit;
 use self::scripts::Scripts;
-use super::account::{Admitted, Call, Id, Line, Reply, script};
+use super::account::{Admitted, Call, Id, Limit, Line, Reply, Rule, script};
 use super::decision::{StoreCall, StoreResult};
+use super::plan::{LineUnit, Used};
 use super::{LimiterError, RedisOptions};
-use relay_snapshot::ObjectId;
+use relay_snapshot::{ObjectId, RateLimit};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -110,6 +111,25 @@ impl Redis {
             self.circuit.miss(link, sick);
         }
         reply
+    }
+
+    /// Whether it is well: it counts this proxy, decides, and takes a settle, all in one round trip. How many proxies there are.
+    pub(super) async fn probe(&self, link: &Arc<Link>, patience: Duration) -> Result<u32, Sick> {
+        // Nobody's account: it costs nothing, and is given back.
+        let (nobody, id) = (ObjectId::new("", "probe"), Id(rand::random()));
+        let rule = Rule::new(&RateLimit { amount: 1, per_seconds: 1, burst: 1 }).ok_or(Sick::Odd)?;
+        let lines = [Line::new("probe".into(), LineUnit::Characters, Limit::Bucket(rule), 0)];
+        let admit = Call::Admit { id, lines: &lines };
+        let settle = Call::Settle { id, lines: &lines, used: Used::default() };
+        let answers = async {
+            tokio::try_join!(
+                self.beat(link, PRESENT, patience),
+                self.run(link, &nobody, &admit),
+                self.run(link, &nobody, &settle)
+            )
+        };
+        let (proxies, ..) = timeout(patience, answers).await.map_err(|_| Sick::Slow)??;
+        Ok(proxies)
     }
 
     async fn run(&self, link: &Link, tenant: &ObjectId, call: &Call<'_>) -> Result<Reply, Sick> {

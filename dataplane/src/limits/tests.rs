@@ -6,6 +6,7 @@ use relay_snapshot::{Budget, Calendar, Count, Limits, ObjectId, RateLimit, Tenan
 use std::time::Duration;
 
 mod behaviours;
+mod kinds;
 mod memory;
 mod outage;
 mod recovery;
@@ -21,27 +22,27 @@ fn patient() -> RedisOptions {
     RedisOptions { budget: PATIENT, ..RedisOptions::new(String::new()) }
 }
 
-fn tenant(name: &str) -> ObjectId {
+pub(in crate::limits) fn tenant(name: &str) -> ObjectId {
     ObjectId::new("team", name)
 }
 
-fn per_hour(amount: u32, burst: u32) -> RateLimit {
+pub(in crate::limits) fn per_hour(amount: u32, burst: u32) -> RateLimit {
     RateLimit { amount, per_seconds: 3600, burst }
 }
 
-fn plan(id: &ObjectId, limits: Limits, on_unavailable: Unavailable) -> TenantPlan {
+pub(in crate::limits) fn plan(id: &ObjectId, limits: Limits, on_unavailable: Unavailable) -> TenantPlan {
     TenantPlan::new(&Tenant { limits, on_unavailable, ..Tenant::new(id.clone()) })
 }
 
-fn requests(limit: RateLimit) -> Limits {
+pub(in crate::limits) fn requests(limit: RateLimit) -> Limits {
     Limits { requests: Some(limit), ..Limits::default() }
 }
 
-fn tokens(limit: RateLimit) -> Limits {
+pub(in crate::limits) fn tokens(limit: RateLimit) -> Limits {
     Limits { tokens: Some(TokenLimit { rate: limit, count: Count::Total }), ..Limits::default() }
 }
 
-fn budget(amount: u64, stops_streams: bool) -> Budget {
+pub(in crate::limits) fn budget(amount: u64, stops_streams: bool) -> Budget {
     Budget {
         name: "day".into(),
         unit: Unit::Tokens,
@@ -78,14 +79,14 @@ async fn ask(limiter: &Limiter, id: &ObjectId, limit: &RateLimit) -> Seen {
 }
 
 /// What it holds.
-fn held(decision: Decision) -> Reservation {
+pub(in crate::limits) fn held(decision: Decision) -> Reservation {
     match decision.verdict {
         Verdict::Admitted(Some(reservation)) => reservation,
         other => panic!("not admitted, or nothing is held: {other:?}"),
     }
 }
 
-fn refused(decision: Decision) -> (Refused, Option<Duration>) {
+pub(in crate::limits) fn refused(decision: Decision) -> (Refused, Option<Duration>) {
     match decision.verdict {
         Verdict::Refused { limit, retry_after } => (limit, retry_after),
         other => panic!("not refused: {other:?}"),

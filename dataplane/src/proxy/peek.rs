@@ -122,16 +122,16 @@ impl Peeked {
 
     async fn scan(&mut self, max: u64) -> Result<Model, RequestBodyError> {
         let mut scanner = ModelScanner::default();
-        let mut scanned = scanner.push(&self.head);
+        let mut found = scanner.push(&self.head);
         loop {
-            match scanned {
+            match found {
                 Scanned::More => {}
                 Scanned::Found(name) => return Ok(Model { name: Some(name), place: scanner.place_of_model() }),
                 Scanned::Without => return Ok(Model { name: None, place: scanner.place_of_model() }),
                 Scanned::Twice => return Err(RequestBodyError::Ambiguous),
             }
             let Some(bytes) = self.read_piece(max).await? else { break };
-            scanned = scanner.push(&bytes);
+            found = scanner.push(&bytes);
         }
         // No whole object: what it means is for the provider to say.
         Ok(Model::default())

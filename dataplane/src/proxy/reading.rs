@@ -9,7 +9,7 @@ use crate::limits::Estimate;
 use crate::table::RouteEntry;
 use crate::upstream::RequestBodyError;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use std::borrow::Cow;
 
@@ -26,7 +26,7 @@ pub(super) fn spoken<'a>(
 
 /// How a body is weighed.
 pub(super) fn content(headers: &HeaderMap) -> Content {
-    let content_type = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     Content::of(content_type, !is_readable(headers))
 }
 

@@ -43,13 +43,12 @@ impl<B: Source> Drop for Relayed<B> {
     fn drop(&mut self) {
         let Some(mut stream) = self.stream.take() else { return };
         if stream.leave() {
-            match stream.read_on() {
-                Some(limit) => read_on::begin(stream, limit),
-                None => {
-                    // Its last words may tell what it cost.
-                    stream.take_tail();
-                    stream.finish(StreamEnd::ClientGone, None);
-                }
+            if let Some(limit) = stream.read_on() {
+                read_on::begin(stream, limit);
+            } else {
+                // Its last words may tell what it cost.
+                stream.take_tail();
+                stream.finish(StreamEnd::ClientGone, None);
             }
         }
     }

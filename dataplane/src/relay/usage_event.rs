@@ -1,7 +1,7 @@
 //! Takes the one event out of a stream that came of asking for usage where the client had not asked for it.
 
 use crate::format::asking::{is_usage_event, may_tell_usage};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 /// Takes it out, once, and leaves every other byte. Knows it only whole: a stream that is cut at the ends of events gives it whole, unless it is longer
 /// than [`MAX_TAIL`](super::held::MAX_TAIL), which no count of tokens is.
@@ -44,7 +44,7 @@ impl UsageEvent {
                 return match (before.is_empty(), after.is_empty()) {
                     (_, true) => before,
                     (true, _) => after,
-                    (false, false) => BytesMut::from_iter(before.iter().chain(&after)).freeze(),
+                    (false, false) => [before, after].concat().into(),
                 };
             }
             start = end;

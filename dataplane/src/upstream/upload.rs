@@ -84,6 +84,7 @@ impl Upload {
     }
 
     /// Writes down in `sent` what goes out from now on; and weighs it as a prompt, where it is one of this kind.
+    #[must_use]
     pub fn told_to(self, sent: Arc<Sent>, weighed: Option<Content>) -> Self {
         lock(&self.source).teller = Some(Teller::new(sent, weighed));
         self

@@ -29,7 +29,7 @@ fn faults_name_the_field_and_the_cure() {
     for (spec, expected) in [
         (
             "{matches: [], backend: []}",
-            "spec.backend: unknown field; the fields here are tenants, matches, rewrite, backends, format, timeouts, keepAlive, retries, hedge, onClientGone, body",
+            "spec.backend: unknown field; the fields here are tenants, matches, rewrite, backends, format, timeouts, keepAlive, retries, hedge, onClientGone, limits, usage, maxOutput, body",
         ),
         ("{matches: []}", "spec.backends: this field is required"),
         (

@@ -14,8 +14,8 @@ fn quarters(body: &str) -> u64 {
 #[test]
 fn of_json_only_strings_that_are_values_weigh_something() {
     for (body, expected) in [
-        (r#""#, 0),
-        (r#"{}"#, 0),
+        ("", 0),
+        ("{}", 0),
         (r#"{"a long name of a member":1234567890}"#, 0),
         (r#"{"a long name of a member"  :  "abcd"}"#, 4),
         (r#"{"a":["abcd","efgh"],"b":{"c":"ij"}}"#, 10),
@@ -91,8 +91,8 @@ fn what_is_no_json_weighs_by_its_length_and_files_by_their_number() {
         ("text/plain", false, b" \n{\"a\":\"abcdefgh\"}", 2),
         ("text/plain", false, b"eight by", 2),
         ("application/ssml+xml", false, "<speak>日本</speak>".as_bytes(), 6),
-        ("multipart/form-data; boundary=x", false, &[b'x'; 100_000], 1_000),
-        ("audio/wav", false, &[b'x'; 100_000], 1_000),
+        ("multipart/form-data; boundary=x", false, &[b'x'; 8_000], 1_000),
+        ("audio/wav", false, &[b'x'; 8_000], 1_000),
         ("application/octet-stream", false, b"x", 1_000),
         ("application/octet-stream", false, b"", 0),
     ] {
@@ -128,11 +128,15 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
 
 /// A JSON text with every character beyond ASCII escaped, as Python writes it.
 fn escaped(text: &str) -> String {
-    let unit = |c: char| {
-        let mut units = [0; 2];
-        c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>()
-    };
-    text.chars().map(|c| if c.is_ascii() { c.to_string() } else { unit(c) }).collect()
+    let mut escaped = String::new();
+    for c in text.chars() {
+        if c.is_ascii() {
+            escaped.push(c);
+        } else {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| escaped += &format!("\\u{unit:04x}"));
+        }
+    }
+    escaped
 }
 
 proptest! {
@@ -146,7 +150,7 @@ proptest! {
 
     #[test]
     fn cuts_change_nothing(text in any::<String>(), count in 0_usize..3, cuts in prop::collection::vec(0_usize..10_000, 0..40)) {
-        let data = ["", "QUJD", "data:a/b;base64,QUJD"][count].repeat(1) + &"QUJD".repeat(300 * count);
+        let data = ["", "QUJD", "data:a/b;base64,QUJD"][count].to_owned() + &"QUJD".repeat(300 * count);
         let list = serde_json::json!([text, {text.clone(): data}, data]).to_string();
         for body in [escaped(&list).into_bytes(), list.into_bytes()] {
             let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (body.len() + 1)).collect();

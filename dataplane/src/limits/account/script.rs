@@ -109,9 +109,7 @@ impl Arguments {
             Limit::Window { amount, stops, spans } => {
                 self.number(amount);
                 self.number(stops.into());
-                for (start, end) in spans.all() {
-                    self.0.extend([start.to_string(), end.to_string()]);
-                }
+                self.0.extend(spans.edges().map(|edge| edge.to_string()));
             }
         }
     }

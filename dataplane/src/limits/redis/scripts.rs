@@ -40,11 +40,15 @@ impl Scripts {
 
     /// Makes sure that the connection leads to a server that takes writes, and that decisions find their script there.
     pub(super) async fn greet(&self, connection: Connection) -> RedisResult<Connection> {
+        // First: of a client that has not shown a password Redis hangs up on a text as long as the script, and does not say why.
+        self.beat(&connection, PRESENT).await?;
         let mut load = cmd("SCRIPT");
         load.arg("LOAD").arg(self.limits.code);
-        // Where it is not allowed, the first decision brings the script.
-        let (_, counted) = tokio::join!(connection.query::<String>(&load), self.beat(&connection, PRESENT));
-        counted.map(|_| connection)
+        match connection.query::<String>(&load).await {
+            // Where it is not allowed, the first decision brings the script.
+            Err(error) if error.is_unrecoverable_error() => Err(error),
+            _ => Ok(connection),
+        }
     }
 
     /// Says that this proxy is there for so long; zero: no more. How many are.

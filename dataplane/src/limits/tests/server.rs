@@ -40,6 +40,15 @@ impl RedisServer {
         Self::launch(TempDir::new().unwrap(), arguments.map(String::from).into(), url).await
     }
 
+    /// Wherever the arguments say.
+    pub(in crate::limits) async fn start_at(arguments: Vec<String>, url: String) -> Self {
+        Self::launch(TempDir::new().unwrap(), arguments, url).await
+    }
+
+    pub(in crate::limits) fn socket(&self) -> std::path::PathBuf {
+        self.dir.path().join("redis.sock")
+    }
+
     async fn launch(dir: TempDir, arguments: Vec<String>, url: String) -> Self {
         let child = spawn(&dir, &arguments);
         let mut server = Self { child, dir, arguments, url };
@@ -117,7 +126,12 @@ impl RedisServer {
 
 fn spawn(dir: &TempDir, arguments: &[String]) -> Child {
     let mut command = Command::new("redis-server");
-    command.args(["--save", "", "--appendonly", "no", "--logfile", "log", "--dir"]).arg(dir.path()).args(arguments);
+    // A Sentinel's file comes first, and it knows no persistence.
+    if !arguments.iter().any(|argument| argument == "--sentinel") {
+        command.args(["--save", "", "--appendonly", "no", "--logfile", "log"]);
+        command.arg("--dir").arg(dir.path());
+    }
+    command.args(arguments);
     match command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() {
         Ok(child) => child,
         Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -152,9 +152,9 @@ async fn a_user_that_loses_its_rights() {
     until_reason(&limiter, "lacks a permission").await;
     let () = server.run("ACL SETUSER relay +evalsha").await;
     until_shared(&limiter).await;
-    let () = server.run("ACL SETUSER relay -zadd").await;
+    let () = server.run("ACL SETUSER relay -hset").await;
     until_reason(&limiter, "lacks a permission").await;
-    let () = server.run("ACL SETUSER relay +zadd").await;
+    let () = server.run("ACL SETUSER relay +hset").await;
     until_shared(&limiter).await;
 }
 
@@ -170,7 +170,8 @@ async fn a_node_of_a_cluster_that_has_no_slots() {
 #[tokio::test]
 async fn a_redis_that_loads_its_data() {
     let mut server = RedisServer::start_with(&["--loading-process-events-interval-bytes", "1024"]).await;
-    let () = server.run("DEBUG POPULATE 2000 key 100").await;
+    let fill = "for key = 1, 2000 do redis.call('SET', key, 'x') end";
+    let () = redis::cmd("EVAL").arg(fill).arg(0).query_async(&mut server.connect().await).await.unwrap();
     let () = server.run("SAVE").await;
     server.kill();
     // A millisecond a key.

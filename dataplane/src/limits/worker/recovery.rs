@@ -1,7 +1,7 @@
 //! The way back to Redis: one probe at a time, then what it missed, then decisions.
 
 use super::Worker;
-use crate::limits::redis::{Link, PRESENT, Redis, Sick, State};
+use crate::limits::redis::{Link, Redis, Sick, State};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -17,7 +17,7 @@ impl Worker<'_> {
     /// One attempt. Closes the circuit if Redis is well. Not cancel-safe: it must not leave a reservation between two homes.
     pub(super) async fn recover(&mut self, redis: &Redis, state: State) {
         match state {
-            State::Up(link) => match redis.beat(&link, PRESENT, redis.budget.min(PROBE_MAX)).await {
+            State::Up(link) => match redis.probe(&link, redis.budget.min(PROBE_MAX)).await {
                 Ok(proxies) => {
                     self.probes = 0;
                     self.inner.proxies.store(proxies.max(1), Relaxed);

@@ -1,1 +1,72 @@
+//! What the worker does by the clock, where there is no Redis.
 
+use super::HEARTBEAT_TICKS;
+use crate::limits::tenants::REMEMBERED;
+use crate::limits::tests::{budget, held, per_hour, plan, refused, requests, tenant, tokens};
+use crate::limits::{Estimate, Limiter, TenantPlan, Used};
+use relay_snapshot::{Limits, Unavailable};
+use std::time::Duration;
+use tokio::time::sleep;
+
+const ESTIMATE: Estimate = Estimate { input: 10, output: 90, characters: 0 };
+
+fn limited(limits: Limits) -> TenantPlan {
+    plan(&tenant("a"), limits, Unavailable::Local)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_keeps_its_place_for_as_long_as_it_runs() {
+    let limiter = Limiter::memory();
+    let plan = limited(Limits { streams: Some(1), ..Limits::default() });
+    let running = held(limiter.admit(&plan, None, ESTIMATE).await);
+    sleep(Duration::from_hours(2)).await;
+    assert_eq!(&*refused(limiter.admit(&plan, None, ESTIMATE).await).0.key, "streams");
+    drop(running);
+    held(limiter.admit(&plan, None, ESTIMATE).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reservation_is_settled_whole_after_hours() {
+    let limiter = Limiter::memory();
+    let plan = limited(tokens(per_hour(1, 1000)));
+    let running = held(limiter.admit(&plan, None, ESTIMATE).await);
+    sleep(Duration::from_mins(90)).await;
+    running.settle(Used { input: 10, output: 990, characters: 0 });
+    let (limit, _) = refused(limiter.admit(&plan, None, ESTIMATE).await);
+    assert_eq!(limit.remaining, 1, "100 were reserved and 900 more are charged; one token an hour comes back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_requests_see_what_running_streams_drew_within_two_seconds() {
+    let limiter = Limiter::memory();
+    let plan = limited(Limits { budgets: vec![budget(1000, true)], ..Limits::default() });
+    let running = held(limiter.admit(&plan, None, ESTIMATE).await);
+    running.progress(Used { input: 10, output: 500, characters: 0 });
+    sleep(Duration::from_secs(2)).await;
+    let standings = limiter.admit(&plan, None, Estimate::default()).await.standings;
+    assert_eq!(standings[0].remaining, 490);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_sends_nothing_for_long_is_forgotten_and_one_that_holds_something_is_not() {
+    let limiter = Limiter::memory();
+    let (quiet, busy) = (tenant("quiet"), tenant("busy"));
+    limiter.admit(&plan(&quiet, requests(per_hour(1, 1)), Unavailable::Local), None, ESTIMATE).await;
+    let holds = plan(&busy, tokens(per_hour(1, 1000)), Unavailable::Local);
+    let _running = held(limiter.admit(&holds, None, ESTIMATE).await);
+    let known = || {
+        let mut ids: Vec<String> = limiter.inner.tenants.all().iter().map(|state| state.id.name.clone()).collect();
+        ids.sort();
+        ids
+    };
+    sleep(REMEMBERED.checked_sub(Duration::from_mins(11)).unwrap()).await;
+    assert_eq!(known(), ["busy", "quiet"]);
+    sleep(Duration::from_mins(22)).await;
+    assert_eq!(known(), ["busy"]);
+}
+
+#[test]
+fn a_proxy_is_counted_without_a_gap() {
+    // Two words may be lost.
+    assert!(super::PRESENT >= 3 * super::TICK * u32::try_from(HEARTBEAT_TICKS).unwrap());
+}

@@ -21,8 +21,7 @@ local A, R
 A = {
   at = 2,         -- the argument that was read last
   texts = {},     -- field of the state -> its text, false where there is none
-  cells = {},     -- field of the state -> what it means, false where there is none
-  changed = {},   -- cells to be written
+  cells = {},     -- field of the state -> what it means, false where there is none; `touched` if it is to be written
   need = 0,       -- until when the keys are needed, in seconds
   made = {},      -- keys that are new
   now = 0,        -- the time: seconds since 1970, microseconds of this second, and both as microseconds
@@ -35,18 +34,20 @@ A = {
     return ARGV[at]
   end,
 
-  -- A key of another type, which only a person can have made, is as good as none.
-  read = function(command, key, ...)
+  -- A key of another type, which only a person can have made, is as good as none. Any other error ends the call, as redis.call does.
+  run = function(command, key, ...)
     local reply = redis.pcall(command, key, ...)
     if type(reply) == 'table' and reply.err then
-      redis.call('DEL', key)
-      reply = redis.call(command, key, ...)
+      if string.find(reply.err, 'WRONGTYPE', 1, true) then
+        redis.call('DEL', key)
+      end
+      return redis.call(command, key, ...)
     end
     return reply
   end,
 
   load = function(fields)
-    for index, text in ipairs(A.read('HMGET', KEYS[1], unpack(fields))) do
+    for index, text in ipairs(A.run('HMGET', KEYS[1], unpack(fields))) do
       A.texts[fields[index]] = text
     end
   end,
@@ -56,13 +57,6 @@ A = {
       A.load({field})
     end
     return A.texts[field] or ''
-  end,
-
-  touch = function(cell)
-    if not cell.touched then
-      cell.touched = true
-      A.changed[#A.changed + 1] = cell
-    end
   end,
 
   -- How long whole tokens, and parts on top, take to come back.
@@ -91,7 +85,7 @@ A = {
       s, n = most_s, most_n
     end
     cell.s, cell.n = s, n
-    A.touch(cell)
+    cell.touched = true
   end,
 
   -- A bucket under the rule that it was last used with, its backlog as of now.
@@ -101,12 +95,15 @@ A = {
       local s, n, amount, period, burst, written = string.match(A.text(field), '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
       cell, amount, period = false, tonumber(amount), tonumber(period)
       if s and amount > 0 and period > 0 then
-        cell = {kind = 'B', field = field, amount = amount, period = period, burst = tonumber(burst)}
+        cell = {
+          kind = 'B', amount = amount, period = period, burst = tonumber(burst),
+          s = 0, n = 0, fresh = false, touched = false,
+        }
         s, n, written = tonumber(s) - A.now, tonumber(n) - A.micros * amount, tonumber(written)
         if written > A.now then
           -- The clock was set back: nobody waits longer for it.
           s = s - (written - A.now)
-          A.touch(cell)
+          cell.touched = true
         end
         if n < 0 then
           s, n = s - 1, n + amount * 1000000
@@ -125,7 +122,10 @@ A = {
   ruled = function(line)
     local cell = A.bucket(line.field)
     if not cell then
-      cell = {kind = 'B', field = line.field, amount = line.amount, period = line.period, burst = line.burst, s = 0, n = 0, fresh = true}
+      cell = {
+        kind = 'B', amount = line.amount, period = line.period, burst = line.burst,
+        s = 0, n = 0, fresh = true, touched = false,
+      }
       A.cells[line.field] = cell
     elseif cell.amount ~= line.amount or cell.period ~= line.period or cell.burst ~= line.burst then
       -- The tokens that are out stay out, at most all that there are, and come back at the new rate.
@@ -138,7 +138,7 @@ A = {
         tokens, parts = cell.burst, 0
       end
       cell.s, cell.n = A.span(cell, tokens, parts)
-      A.touch(cell)
+      cell.touched = true
     end
     return cell
   end,
@@ -147,73 +147,72 @@ A = {
     local cell = A.cells[field]
     if cell == nil then
       local start, used = string.match(A.text(field), '^(-?%d+) (%d+)$')
-      cell = start and {kind = 'W', field = field, start = tonumber(start), used = tonumber(used)} or false
+      cell = start and {kind = 'W', start = tonumber(start), used = tonumber(used), ends = 0, touched = false} or false
       A.cells[field] = cell
     end
     return cell
   end,
 
-  -- The window of a line that is counted now, and which of its three it is. They follow each other, so it is the last that has begun.
+  -- The window of a line that is counted now, and which of its three it is; one ends where the next begins. It is the last that has begun.
   current = function(line)
-    local index, starts = 1, line.starts
-    while index < 3 and A.now >= starts[index + 1] do
+    local index, edges = 1, line.edges
+    while index < 3 and A.now >= edges[index + 1] do
       index = index + 1
     end
     local cell = A.window(line.field)
-    if not cell or cell.start < starts[index] then
-      cell = {kind = 'W', field = line.field, start = starts[index], used = 0}
-      A.cells[line.field] = cell
+    if not cell or cell.start < edges[index] then
+      cell = {kind = 'W', start = edges[index], used = 0, ends = 0, touched = false}
     else
       -- A later one has begun before: the clock was set back, and it goes on.
-      while index < 3 and cell.start > starts[index] do
+      while index < 3 and cell.start > edges[index] do
         index = index + 1
       end
     end
-    cell.ends = line.ends[index]
+    cell.ends = edges[index + 1]
     return cell, index
   end,
 
   -- 2^53 - 1: as far as doubles are exact.
   use = function(cell, amount)
     cell.used = math.max(math.min(cell.used + amount, 9007199254740991), 0)
-    A.touch(cell)
+    cell.touched = true
   end,
 
   -- How many of a route's streams are held.
   streams = function(field)
     local cell = A.cells[field]
     if not cell then
-      cell = {kind = 'S', field = field, count = tonumber(string.match(A.text(field), '^%d+$') or '0')}
+      cell = {kind = 'S', count = tonumber(string.match(A.text(field), '^%d+$') or '0'), touched = false}
       A.cells[field] = cell
     end
     return cell
   end,
 
-  -- The next line of the arguments. Lower-case kinds are charged for good, the others are held.
+  -- The next line of the arguments. Lower-case kinds are charged for good, the others are held. All of a table's names stand where it is
+  -- made, false where they come later: it would be made anew as it grows.
   line = function()
     local at = A.at
-    local kind = ARGV[at + 2]
-    local line = {field = ARGV[at + 1], cost = tonumber(ARGV[at + 3]), held = true}
-    if kind == 'b' or kind == 'w' or kind == 'n' then
-      kind, line.held = string.upper(kind), false
+    local field, kind, cost = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
+    if kind == 'B' or kind == 'b' then
+      A.at = at + 6
+      local amount, period, burst = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
+      return {
+        kind = 'B', field = field, held = kind == 'B', cost = cost, seen = 0,
+        amount = amount, period = period, burst = burst, cell = false, ok = false,
+      }
+    elseif kind == 'W' or kind == 'w' then
+      A.at = at + 9
+      local edges = {tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8]), tonumber(ARGV[at + 9])}
+      return {
+        kind = 'W', field = field, held = kind == 'W', cost = cost, seen = 0,
+        amount = tonumber(ARGV[at + 4]), stops = ARGV[at + 5] == '1', edges = edges, cell = false, index = 0, ok = false,
+      }
+    elseif kind == 'n' then
+      A.at = at + 3
+      return {kind = 'N', field = field, held = false, cost = cost, seen = 0, ok = false}
     end
-    line.kind = kind
-    if kind == 'B' then
-      line.amount, line.period, line.burst = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
-      at = at + 6
-    elseif kind == 'W' then
-      line.amount, line.stops = tonumber(ARGV[at + 4]), ARGV[at + 5] == '1'
-      line.starts = {tonumber(ARGV[at + 6]), tonumber(ARGV[at + 8]), tonumber(ARGV[at + 10])}
-      line.ends = {tonumber(ARGV[at + 7]), tonumber(ARGV[at + 9]), tonumber(ARGV[at + 11])}
-      at = at + 11
-    elseif kind == 'N' then
-      at = at + 3
-    else
-      line.max = tonumber(ARGV[at + 4])
-      at = at + 4
-    end
-    A.at = at
-    return line
+    A.at = at + 4
+    return {kind = kind, field = field, held = true, cost = cost, seen = 0, max = tonumber(ARGV[at + 4]), cell = false, ok = false}
   end,
 
   -- Whether a line lets its cost pass, when the tenant has so many reservations.
@@ -247,10 +246,11 @@ A = {
       if cost > 0 then
         A.add(line.cell, cost)
       elseif line.cell.fresh then
-        A.touch(line.cell)
+        line.cell.touched = true
       end
     elseif line.kind == 'W' then
       line.cell = line.cell or A.current(line)
+      A.cells[line.field] = line.cell
       A.use(line.cell, cost)
     elseif line.kind == 'S' then
       R.slot(line.field, 1)
@@ -268,7 +268,7 @@ A = {
     local allowed, open = 1, 0
     if holds then
       R.reap(ttl)
-      open = A.read('ZCARD', KEYS[2])
+      open = A.run('ZCARD', KEYS[2])
     end
     for index = 1, #lines do
       local line = lines[index]
@@ -306,23 +306,25 @@ A = {
   -- minute and not at each call.
   save = function()
     local writes, last = {KEYS[1]}, 1
-    for index = 1, #A.changed do
-      local cell, value = A.changed[index], nil
-      if cell.kind == 'B' then
-        local s, n, unit = A.now + cell.s, A.micros * cell.amount + cell.n, cell.amount * 1000000
-        if n >= unit then
-          s, n = s + 1, n - unit
+    for field, cell in pairs(A.cells) do
+      if cell and cell.touched then
+        local value
+        if cell.kind == 'B' then
+          local s, n, unit = A.now + cell.s, A.micros * cell.amount + cell.n, cell.amount * 1000000
+          if n >= unit then
+            s, n = s + 1, n - unit
+          end
+          value = string.format('%.0f %.0f %.0f %.0f %.0f %.0f', s, n, cell.amount, cell.period, cell.burst, A.now)
+          A.need = math.max(A.need, s + 1)
+        elseif cell.kind == 'S' then
+          value = string.format('%.0f', cell.count)
+        else
+          value = string.format('%.0f %.0f', cell.start, cell.used)
+          A.need = math.max(A.need, cell.ends)
         end
-        value = string.format('%.0f %.0f %.0f %.0f %.0f %.0f', s, n, cell.amount, cell.period, cell.burst, A.now)
-        A.need = math.max(A.need, s + 1)
-      elseif cell.kind == 'S' then
-        value = string.format('%.0f', cell.count)
-      else
-        value = string.format('%.0f %.0f', cell.start, cell.used)
-        A.need = math.max(A.need, cell.ends or 0)
+        writes[last + 1], writes[last + 2] = field, value
+        last = last + 2
       end
-      writes[last + 1], writes[last + 2] = cell.field, value
-      last = last + 2
     end
     local lasts
     if A.need > 0 then

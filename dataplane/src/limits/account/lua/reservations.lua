@@ -5,7 +5,7 @@ if ARGV[1] ~= 'admit' or ARGV[5] == '1' then
     slot = function(field, change)
       local cell = A.streams(field)
       cell.count = math.max(cell.count + change, 0)
-      A.touch(cell)
+      cell.touched = true
     end,
 
     -- Gives tokens back to a bucket, up to full.
@@ -19,7 +19,7 @@ if ARGV[1] ~= 'admit' or ARGV[5] == '1' then
         s, n = 0, 0
       end
       cell.s, cell.n = s, n
-      A.touch(cell)
+      cell.touched = true
     end,
 
     -- What is held of a reservation is a list of words: `B field charged seen`, `W field charged seen start` or `S field`.
@@ -95,12 +95,12 @@ if ARGV[1] ~= 'admit' or ARGV[5] == '1' then
       if ttl then
         -- Nothing runs out later than one that begins now, whatever the clock said before it was set back.
         local latest = A.clock + ttl * 1000000
-        for _, id in ipairs(A.read('ZRANGEBYSCORE', KEYS[2], string.format('(%.0f', latest), '+inf', 'LIMIT', 0, 100)) do
+        for _, id in ipairs(A.run('ZRANGEBYSCORE', KEYS[2], string.format('(%.0f', latest), '+inf', 'LIMIT', 0, 100)) do
           redis.call('ZADD', KEYS[2], latest, id)
         end
       end
-      for _, id in ipairs(A.read('ZRANGEBYSCORE', KEYS[2], '-inf', A.clock, 'LIMIT', 0, 100)) do
-        local words = A.read('HGET', KEYS[3], id)
+      for _, id in ipairs(A.run('ZRANGEBYSCORE', KEYS[2], '-inf', A.clock, 'LIMIT', 0, 100)) do
+        local words = A.run('HGET', KEYS[3], id)
         if words then
           local items = R.parse(words)
           for _, item in ipairs(items) do
@@ -110,12 +110,12 @@ if ARGV[1] ~= 'admit' or ARGV[5] == '1' then
               R.correct(item, item.seen)
             end
           end
-          redis.call('HSET', KEYS[3], id, R.words(items))
+          A.run('HSET', KEYS[3], id, R.words(items))
         end
         redis.call('ZREM', KEYS[2], id)
         R.remember(id)
       end
-      for _, id in ipairs(A.read('ZRANGEBYSCORE', KEYS[4], '-inf', A.clock, 'LIMIT', 0, 100)) do
+      for _, id in ipairs(A.run('ZRANGEBYSCORE', KEYS[4], '-inf', A.clock, 'LIMIT', 0, 100)) do
         redis.call('ZREM', KEYS[4], id)
         redis.call('HDEL', KEYS[3], id)
       end
@@ -127,20 +127,20 @@ if ARGV[1] ~= 'admit' or ARGV[5] == '1' then
       for _, line in ipairs(lines) do
         if line.held and line.kind ~= 'T' then
           local start = line.kind == 'W' and line.cell.start
-          items[#items + 1] = {kind = line.kind, field = line.field, charged = line.cost, seen = line.seen or 0, start = start}
+          items[#items + 1] = {kind = line.kind, field = line.field, charged = line.cost, seen = line.seen, start = start}
         end
       end
-      redis.call('HSET', KEYS[3], id, R.words(items))
+      A.run('HSET', KEYS[3], id, R.words(items))
       R.reopen(id, ttl)
     end,
 
     -- Ends a reservation, if the id names one: what it used replaces what it is charged. Returns whether it was known.
     close = function(id, truths)
-      local was_open = A.read('ZREM', KEYS[2], id) == 1
-      if not was_open and A.read('ZREM', KEYS[4], id) == 0 then
+      local was_open = A.run('ZREM', KEYS[2], id) == 1
+      if not was_open and A.run('ZREM', KEYS[4], id) == 0 then
         return false
       end
-      local words = A.read('HGET', KEYS[3], id)
+      local words = A.run('HGET', KEYS[3], id)
       if words then
         for _, item in ipairs(R.parse(words)) do
           if item.kind ~= 'S' then
@@ -196,9 +196,9 @@ if ARGV[1] ~= 'admit' or ARGV[5] == '1' then
 
     -- A request that still runs. Returns whether it was known.
     renew = function(id, ttl, adopt, lines)
-      local words, is_open = A.read('HGET', KEYS[3], id), A.read('ZSCORE', KEYS[2], id)
+      local words, is_open = A.run('HGET', KEYS[3], id), A.run('ZSCORE', KEYS[2], id)
       if not is_open then
-        if not A.read('ZSCORE', KEYS[4], id) then
+        if not A.run('ZSCORE', KEYS[4], id) then
           if adopt then
             R.adopt(id, ttl, lines)
           end
@@ -226,7 +226,7 @@ if ARGV[1] ~= 'admit' or ARGV[5] == '1' then
             end
           end
         end
-        redis.call('HSET', KEYS[3], id, R.words(items))
+        A.run('HSET', KEYS[3], id, R.words(items))
       end
       return 1
     end,
@@ -237,7 +237,7 @@ if ARGV[1] ~= 'admit' or ARGV[5] == '1' then
       for _ = 1, count do
         local id, adopt, lines = A.arg(), A.arg() == '1', {}
         for index = 1, tonumber(A.arg()) do
-          lines[index] = adopt and A.line() or {field = A.arg()}
+          lines[index] = adopt and A.line() or {field = A.arg(), seen = 0}
           lines[index].seen = tonumber(A.arg())
         end
         reply[#reply + 1] = R.renew(id, ttl, adopt, lines)

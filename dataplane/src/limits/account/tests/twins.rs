@@ -28,11 +28,15 @@ impl Store {
     }
 
     pub(super) fn apply(&self, tenant: &ObjectId, now: Option<u64>, call: &Call<'_>) -> Reply {
+        self.ask(tenant, now, call).unwrap()
+    }
+
+    pub(super) fn ask(&self, tenant: &ObjectId, now: Option<u64>, call: &Call<'_>) -> redis::RedisResult<Reply> {
         let mut command = redis::cmd("EVALSHA");
         let keys = script::keys(tenant);
         command.arg(&self.sha).arg(keys.len()).arg(&keys[..]).arg(script::arguments(call, now));
-        let numbers: Vec<i64> = command.query(&mut *self.connection.borrow_mut()).unwrap();
-        script::reply(call, &numbers).unwrap()
+        let numbers: Vec<i64> = command.query(&mut *self.connection.borrow_mut())?;
+        Ok(script::reply(call, &numbers).unwrap())
     }
 }
 

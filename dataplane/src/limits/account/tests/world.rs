@@ -73,8 +73,8 @@ impl Template {
                 }
                 let length = i64::from(length);
                 let start = ((now / 1_000_000).cast_signed() + ahead) / length * length;
-                let spans = [start - length, start, start + length].map(|start| (start, start + length));
-                Limit::Window { amount, stops, spans: Spans::new(spans) }
+                let edges = [start - length, start, start + length, start + 2 * length];
+                Limit::Window { amount, stops, spans: Spans::new(edges) }
             }
         };
         Line::new(self.field.into(), self.unit, limit, cost)
