@@ -152,6 +152,7 @@ impl Inner {
     /// Uses of the share what is used of the whole, as far as is known.
     fn seed(&self, tenant: &TenantInner, state: &TenantState, proxies: u32, now: u64) {
         let account = self.local.account();
+        account.forget(&state.id);
         for known in tenant.known.values() {
             let Some(spent) = spent_of_share(known, proxies) else { continue };
             let (field, limit) = (Arc::clone(&known.line.field), known.line.share(proxies).limit);

@@ -272,6 +272,7 @@ impl Inner {
     ) -> Decision {
         let mut tenant = state.lock();
         tenant.learn(asked, reply);
+        tenant.seeded = 0;
         let mut reservation = || {
             if !asked.lines.iter().any(Line::is_held) {
                 return None;

@@ -38,7 +38,7 @@ pub(super) struct TenantInner {
     pub(super) meters: Option<Arc<Meters>>,
     /// The budgets that end streams, as they were asked for last.
     pub(super) stops: Vec<Line>,
-    /// The outage in which its local account was last begun with what is known; 0: in none.
+    /// The outage in which its local account was begun with what is known; 0: in none, or Redis has told more since.
     pub(super) seeded: u64,
     used_at: Instant,
 }

@@ -379,3 +379,23 @@ async fn what_is_seen_of_the_limits_is_published() {
     until_mode(&limiter, "shared").await;
     shows(r#"relay_limits_mode{mode="shared"} 1"#);
 }
+
+#[tokio::test]
+async fn a_decision_that_comes_late_is_made_with_what_redis_told_last() {
+    let server = RedisServer::start().await;
+    let limiter = server.limiter(RedisOptions { budget: Duration::from_millis(200), ..options() });
+    until_shared(&limiter).await;
+    let plan = limited(requests(per_hour(1, 10)));
+    let ask = async || limiter.admit(&plan, None, Estimate::default()).await;
+    let late = async || {
+        server.signal("STOP");
+        let decision = ask().await;
+        server.signal("CONT");
+        assert_eq!(decision.mode, Mode::Local);
+        decision
+    };
+    assert_eq!(ask().await.standings[0].remaining, 9);
+    assert_eq!(late().await.standings[0].remaining, 8);
+    eventually("nothing is left", async || matches!(ask().await.verdict, Verdict::Refused { .. })).await;
+    assert!(matches!(late().await.verdict, Verdict::Refused { .. }), "the share does not go on from before");
+}

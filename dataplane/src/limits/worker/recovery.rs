@@ -1,7 +1,7 @@
 //! The way back to Redis: one probe at a time, then what it missed, then decisions.
 
 use super::Worker;
-use crate::limits::redis::{Link, Redis, Sick, State};
+use crate::limits::redis::{Link, Phase, Redis, Sick, State};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -51,6 +51,7 @@ impl Worker<'_> {
         self.inner.local.end();
         self.good_probes = 0;
         self.closed_at = Some(Instant::now());
+        self.tell_mode(&Phase::Closed(Arc::clone(link)));
         self.flush(redis, link).await;
     }
 
