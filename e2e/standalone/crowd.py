@@ -9,8 +9,9 @@ PATIENCE = 60
 
 
 class Answer(NamedTuple):
-    """One answer, and when its request began, in seconds of time.monotonic()."""
+    """One answer, who gave it, and when its request began, in seconds of time.monotonic()."""
 
+    port: int
     status: int
     head: bytes
     body: bytes
@@ -33,6 +34,7 @@ class Lane(asyncio.Protocol):
     @classmethod
     async def open(cls, port: int):
         _, lane = await asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port)
+        lane.port = port
         return lane
 
     def _reset(self):
@@ -95,7 +97,7 @@ class Lane(asyncio.Protocol):
 
     def _done(self, body):
         if self.waiting and not self.waiting.done():
-            self.waiting.set_result(Answer(int(self.head[9:12]), self.head, body, self.began, time.monotonic() - self.began))
+            self.waiting.set_result(Answer(self.port, int(self.head[9:12]), self.head, body, self.began, time.monotonic() - self.began))
 
 
 class Crowd:

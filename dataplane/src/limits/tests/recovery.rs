@@ -294,7 +294,9 @@ async fn the_end_of_the_process_sends_what_is_left_and_leaves_the_count() {
     for _ in 0..300 {
         running.push(held(limiter.admit(&plan, None, ESTIMATE).await));
     }
-    running.into_iter().for_each(|reservation| reservation.settle(used(10, 0)));
+    for reservation in running {
+        reservation.settle(used(10, 0));
+    }
     limiter.close().await;
     assert_eq!(limiter.inner.counts.of(Settled::Shared), 300);
     until_left(&other, &plan, 97_000).await;
