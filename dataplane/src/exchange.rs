@@ -186,6 +186,11 @@ impl Exchange {
         self.reservation.as_ref()?.stop()
     }
 
+    /// Whether it holds something that [`progress`](Self::progress) draws from.
+    pub const fn is_reserved(&self) -> bool {
+        self.reservation.is_some()
+    }
+
     /// More of its answer went by. Some nanoseconds, and nothing where nothing is reserved.
     pub fn progress(&mut self, seen: &Seen) {
         if let Some(reservation) = &self.reservation {

@@ -47,10 +47,7 @@ pub const TABLE: &[(&str, &str)] = &[
         "relay_upstream_healthy",
         "1 for a backend that takes requests, 0 for one that failed too often and is only probed.",
     ),
-    (
-        "relay_characters_total",
-        "Characters that were made speech, as the provider bills them, of requests answered 2xx.",
-    ),
+    ("relay_characters_total", "Characters that were made speech, as the provider bills them."),
     (
         "relay_tokens_total",
         "Tokens of prompts (input) and answers (output), and those among them from a cache (cached) and of thoughts (reasoning); estimated where the provider did not tell.",

@@ -20,7 +20,9 @@ use super::weight::Weight;
 use super::{json, opaque};
 use bytes::Bytes;
 use http::StatusCode;
+use memchr::memmem::Finder;
 use relay_snapshot::{Provider, WireFormat};
+use std::sync::LazyLock;
 
 pub(super) const RULES: Rules = Rules {
     name: WireFormat::GeminiStream,
@@ -34,8 +36,8 @@ pub(super) const RULES: Rules = Rules {
     wants_identity: true,
     tokens: Tokens::Text {
         asks: tokens::of_gemini,
-        unit: |unit| Weight::of_members(&unit.data, TEXT),
-        body: |body| Weight::of_members(body, TEXT),
+        unit: |unit| Weight::of_member(&unit.data, &TEXT),
+        body: |body| Weight::of_member(body, &TEXT),
     },
     read,
     read_body,
@@ -44,7 +46,7 @@ pub(super) const RULES: Rules = Rules {
 };
 
 /// What a model writes, thoughts too.
-const TEXT: &[&[u8]] = &[b"text"];
+static TEXT: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(r#""text""#));
 
 fn read(reading: &mut Reading, unit: &Unit<'_>) {
     if unit.whole {

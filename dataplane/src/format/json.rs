@@ -93,8 +93,14 @@ pub(super) fn number_at(finder: &Finder<'_>, text: &[u8]) -> Option<u64> {
     number(value.get(..end)?)
 }
 
-fn behind_colon(text: &[u8], at: usize) -> Option<&[u8]> {
+/// What stands behind the colon that follows a key, which ends at `at`; `None`: none does.
+pub(super) fn behind_colon(text: &[u8], at: usize) -> Option<&[u8]> {
     Some(text.get(at..)?.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start())
+}
+
+/// What stands between the quotes of the string that `text` begins with; `None`: it is another value, or breaks off.
+pub(super) fn leading_text(text: &[u8]) -> Option<&[u8]> {
+    text.get(1..string_end(text)? - 1)
 }
 
 /// Splits behind the value that `text` begins with, white space before it left out.

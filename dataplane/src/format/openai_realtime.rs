@@ -4,12 +4,13 @@
 
 use super::family::Family;
 use super::tokens::Tokens;
-use super::{Rules, Usage, is_openai, json, opaque};
+use super::{Rules, Usage, Weight, is_openai, json, opaque};
 use crate::reason::Reason;
 use bytes::Bytes;
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 use relay_snapshot::WireFormat;
 use serde_json::json;
+use std::sync::LazyLock;
 
 pub(super) const RULES: Rules = Rules {
     name: WireFormat::OpenAIRealtime,
@@ -57,6 +58,13 @@ pub(crate) fn event(message: &[u8]) -> Option<Event> {
         }
         _ => None,
     }
+}
+
+/// What the text weighs that the model made in a message of the server: of its answer, of its speech, of what it calls. Audio weighs nothing.
+pub(crate) fn text_of(message: &[u8]) -> Weight {
+    static DELTA: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(r#""delta""#));
+    static AUDIO: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(r#"audio.delta""#));
+    if AUDIO.find(message).is_some() { Weight::NONE } else { Weight::of_member(message, &DELTA) }
 }
 
 /// The event that tells a client that the session failed; a Close frame follows. `event_id` is the relay's name of the request.

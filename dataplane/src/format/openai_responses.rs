@@ -49,8 +49,7 @@ fn text_of_event(unit: &Unit<'_>) -> Weight {
     if unit.name.ends_with(b"audio.delta") {
         return Weight::NONE;
     }
-    let text = DELTA.find(&unit.data).and_then(|at| unit.data.get(at..)).unwrap_or_default();
-    Weight::of_members(text, &[b"delta"])
+    Weight::of_member(&unit.data, &DELTA)
 }
 
 fn read(reading: &mut Reading, unit: &Unit<'_>) {

@@ -89,6 +89,10 @@ pub(super) fn of_messages(body: &[u8]) -> Option<u64> {
 /// `generationConfig.maxOutputTokens`, for each of `candidateCount` answers: of Gemini, whose JSON has names in both styles.
 pub(super) fn of_gemini(body: &[u8]) -> Option<u64> {
     let config = ["generationConfig", "generation_config"].into_iter().find_map(|name| value(body, name))?;
+    of_gemini_config(config)
+}
+
+fn of_gemini_config(config: &[u8]) -> Option<u64> {
     let [most, most_2, n, n_2] =
         numbers(config, ["maxOutputTokens", "max_output_tokens", "candidateCount", "candidate_count"]);
     each(most.max(most_2), n.max(n_2))
@@ -101,16 +105,23 @@ pub(super) fn of_ollama(body: &[u8]) -> Option<u64> {
 }
 
 /// Requests of no known format: those with a prompt or a bound of the answer are to be answered; other ones, such as for embeddings or lists, are not.
+/// What only counts costs nothing. One pass: nobody knows how long the body is.
 fn unknown(path: &str, body: &[u8]) -> Asked {
     const PROMPTS: [&str; 6] = ["messages", "prompt", "contents", "message", "inputText", "inputs"];
-    // What only counts costs nothing.
-    let counts = path.ends_with("/count_tokens") || path.ends_with(":countTokens");
-    let known = [of_chat, of_responses, of_gemini].map(|asks| asks(body));
-    let most = known.into_iter().max().flatten();
-    if counts || (most.is_none() && !PROMPTS.iter().any(|name| value(body, name).is_some())) {
+    if path.ends_with("/count_tokens") || path.ends_with(":countTokens") {
         return Asked::Nothing;
     }
-    Asked::Answer { most }
+    let (mut is_prompt, mut n) = (false, None);
+    let mut most = None;
+    for (key, value) in json::members(body) {
+        match key {
+            b"max_completion_tokens" | b"max_tokens" | b"max_output_tokens" => most = most.max(number(value)),
+            b"generationConfig" => most = most.max(of_gemini_config(value)),
+            b"n" => n = number(value),
+            _ => is_prompt |= PROMPTS.iter().any(|name| json::is_named(key, name)),
+        }
+    }
+    if is_prompt || most.is_some() { Asked::Answer { most: each(most, n) } } else { Asked::Nothing }
 }
 
 fn each(most: Option<u64>, n: Option<u64>) -> Option<u64> {

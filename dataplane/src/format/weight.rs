@@ -11,6 +11,7 @@
 
 use super::json;
 use memchr::memchr;
+use memchr::memmem::Finder;
 use std::ops::{Add, AddAssign};
 
 /// What an ASCII character weighs, in quarters of a token.
@@ -73,6 +74,16 @@ impl Weight {
             } else if names.contains(&name) {
                 weight += Self::of_string(string);
             }
+        }
+        weight
+    }
+
+    /// Of all strings in `json` that are values of the one member that `finder` looks for, in quotes, at any depth.
+    pub(super) fn of_member(json: &[u8], finder: &Finder<'_>) -> Self {
+        let mut weight = Self::NONE;
+        for at in finder.find_iter(json) {
+            let value = json::behind_colon(json, at + finder.needle().len()).and_then(json::leading_text);
+            weight += value.map_or(Self::NONE, Self::of_string);
         }
         weight
     }

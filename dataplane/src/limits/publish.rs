@@ -48,8 +48,7 @@ pub(super) enum Settled {
     Shared,
     /// Taken by this proxy's share, and owed to Redis.
     Local,
-    /// Redis did not know the reservation any more: it was emptied, or the reservation ran out long before. What was seen of it last stays charged, if
-    /// anything does.
+    /// Redis did not know the reservation any more, since it was emptied or is another one by now: charged all the same.
     Late,
     /// Never sent: it waited too long, or too many waited.
     Lost,

@@ -102,7 +102,8 @@ impl Reservation {
         Self { limiter, open: Some(open) }
     }
 
-    /// Tells what the request used so far, in all: of each number the largest counts. Some nanoseconds, no lock; may be called at each event.
+    /// Tells what the request used so far, in all: the last word counts, but a budget that ends streams takes nothing back before the end. Some
+    /// nanoseconds, no lock; may be called at each event.
     pub fn progress(&self, used: Used) {
         if let Some(open) = &self.open {
             open.saw(used);

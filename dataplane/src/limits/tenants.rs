@@ -226,11 +226,15 @@ impl Tenants {
         all
     }
 
-    /// Forgets those that hold nothing and were not seen for [`REMEMBERED`].
+    /// Forgets those that hold nothing and were not seen for [`REMEMBERED`], and limits that nobody has asked for since.
     pub(super) fn sweep(&self) {
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.retain(|_, state| Arc::strong_count(state) > 1 || !state.lock().is_forgotten());
+            shard.retain(|_, state| {
+                let mut tenant = state.lock();
+                tenant.known.retain(|_, known| known.at.elapsed() < REMEMBERED);
+                Arc::strong_count(state) > 1 || !tenant.is_forgotten()
+            });
         }
     }
 }

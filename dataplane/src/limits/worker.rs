@@ -16,7 +16,7 @@ use super::{Inner, Store};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 
 /// From one look at what is held to the next; budgets that end streams are looked at each time.
 const TICK: Duration = Duration::from_secs(1);
@@ -31,7 +31,8 @@ const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Until the limiter is closed.
 pub(super) async fn run(inner: Arc<Inner>) {
-    let mut worker = Worker { inner: &inner, tick: 0, probes: 0 };
+    let mut worker =
+        Worker { inner: &inner, tick: 0, failed_probes: 0, good_probes: 0, needed_probes: 1, closed_at: None };
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let _closed = inner.closed.clone().drop_guard();
@@ -44,8 +45,13 @@ pub(super) async fn run(inner: Arc<Inner>) {
 struct Worker<'a> {
     inner: &'a Arc<Inner>,
     tick: u64,
-    /// Probes in a row that the connection failed.
-    probes: u32,
+    /// Probes in a row that the connection failed, and that it answered.
+    failed_probes: u32,
+    good_probes: u32,
+    /// How many it has to answer.
+    needed_probes: u32,
+    /// When decisions began to ask Redis, while they do.
+    closed_at: Option<Instant>,
 }
 
 impl Worker<'_> {
@@ -75,6 +81,9 @@ impl Worker<'_> {
                     () = self.inner.queue.filled() => self.flush(redis, &link).await,
                 }
             } else {
+                if self.closed_at.is_some() {
+                    self.opened();
+                }
                 let state = links.borrow_and_update().clone();
                 self.recover(redis, state).await;
                 if redis.circuit.is_closed() {

@@ -17,8 +17,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(super) struct Told {
     pub(super) standings: Vec<Standing>,
-    /// `None`: nothing was decided.
-    pub(super) mode: Option<Mode>,
+    pub(super) mode: Mode,
 }
 
 /// Where a request is admitted, and for whom.
@@ -60,17 +59,17 @@ impl Proxy {
             Verdict::Admitted(reservation) => {
                 let spends = reservation.as_ref().and_then(|_| spends(plan));
                 exchange.reserve(reservation, spends);
-                Ok(Some(Told { standings, mode: Some(mode) }))
+                Ok(Some(Told { standings, mode }))
             }
             Verdict::Refused { limit, retry_after } => {
                 tracing::debug!(tenant = %tenant.label, route = %route.label, limit = &*limit.key, "refused by a limit");
                 let message = message(&tenant.label, &limit, retry_after);
-                let told = Told { standings, mode: Some(mode) };
+                let told = Told { standings, mode };
                 Err(Refusal::new(reason(&limit), family, message).limited(told, retry_after))
             }
             Verdict::Unavailable => {
                 let message = format!(
-                    "the limits of tenant {} can't be told now, and it wants no answers without them: please retry",
+                    "the limits of tenant {} can't be asked now, and it lets nothing through without them: please retry",
                     tenant.label
                 );
                 Err(Refusal::new(Reason::LimitsUnavailable, family, message))
@@ -87,14 +86,10 @@ impl Proxy {
         match &decision.verdict {
             Verdict::Refused { limit, .. } => count(kind(limit.unit, limit.budget), "denied"),
             Verdict::Admitted(_) => {
-                let mut counted: [&str; 5] = [""; 5];
-                let kinds = tenant.plan.all(Some(&route.plan)).map(|line| kind(line.unit, line.is_budget()));
-                for kind in kinds {
-                    if let Some(free) =
-                        counted.iter_mut().take_while(|known| **known != kind).find(|known| known.is_empty())
-                    {
-                        *free = kind;
-                        count(kind, "allowed");
+                for known in KINDS {
+                    let mut lines = tenant.plan.all(Some(&route.plan));
+                    if lines.any(|line| kind(line.unit, line.is_budget()) == known) {
+                        count(known, "allowed");
                     }
                 }
             }
@@ -102,6 +97,9 @@ impl Proxy {
         }
     }
 }
+
+/// Every label value of a limit.
+const KINDS: [&str; 5] = ["requests", "tokens", "characters", "streams", "budget"];
 
 /// The label value of a limit.
 const fn kind(unit: LineUnit, is_budget: bool) -> &'static str {

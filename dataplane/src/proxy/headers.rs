@@ -158,9 +158,7 @@ pub(super) fn add_revision(headers: &mut HeaderMap, revision: &str) {
 /// `x-ratelimit-*` of requests and tokens, in OpenAI's form: of each, the limit of which the least is left. And who decided.
 pub(super) fn add_limits(headers: &mut HeaderMap, told: Option<&Told>) {
     let Some(Told { standings, mode }) = told else { return };
-    if let Some(mode) = mode {
-        headers.insert(LIMITS_MODE, HeaderValue::from_static(mode.label()));
-    }
+    headers.insert(LIMITS_MODE, HeaderValue::from_static(mode.label()));
     let tightest = |is_of: fn(LineUnit) -> bool| standings.iter().filter(|s| is_of(s.unit)).min_by_key(|s| s.remaining);
     let units = [
         (REQUESTS, tightest(|unit| unit == LineUnit::Requests)),

@@ -4,7 +4,7 @@ use super::peek::Peeked;
 use super::respond::is_readable;
 use super::rewrite::{self, PrefixRewrite};
 use crate::exchange::Exchange;
-use crate::format::{Asked, Content, Format, Prompt, characters};
+use crate::format::{Asked, Content, Format, Prompt, Weight, characters};
 use crate::limits::Estimate;
 use crate::table::RouteEntry;
 use crate::upstream::RequestBodyError;
@@ -12,6 +12,9 @@ use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use std::borrow::Cow;
+
+/// So many bytes of a body are weighed before others have a turn: less than a millisecond.
+const WEIGHED_AT_ONCE: usize = 256 << 10;
 
 /// The format of a route's requests, and the path that goes up. All of a route's backends take the same bodies: the first one tells.
 pub(super) fn spoken<'a>(
@@ -28,6 +31,19 @@ pub(super) fn spoken<'a>(
 pub(super) fn content(headers: &HeaderMap) -> Content {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     Content::of(content_type, !is_readable(headers))
+}
+
+/// Lets others have a turn between pieces: a long body of many short strings takes some milliseconds.
+async fn weigh(content: Content, text: &[u8]) -> Weight {
+    let mut prompt = Prompt::new(content);
+    let mut pieces = text.chunks(WEIGHED_AT_ONCE).peekable();
+    while let Some(piece) = pieces.next() {
+        prompt.push(piece);
+        if pieces.peek().is_some() {
+            tokio::task::yield_now().await;
+        }
+    }
+    prompt.weight()
 }
 
 /// What a request will use at most, by its whole body, which is kept. The exchange learns the same. Waits for the body no longer than 30 s.
@@ -55,7 +71,7 @@ pub(super) async fn estimate(
     let estimate = match asked {
         Asked::Nothing => Estimate::default(),
         Asked::Answer { most: named } => Estimate {
-            input: Prompt::of(content(&head.headers), text).tokens(),
+            input: weigh(content(&head.headers), text).await.tokens(),
             output: named.unwrap_or(most),
             characters: 0,
         },

@@ -168,7 +168,9 @@ impl<B: Source> Stream<B> {
         } else {
             self.unread += out.len() as u64;
         }
-        self.exchange.progress(&self.seen());
+        if self.exchange.is_reserved() {
+            self.exchange.progress(&self.seen());
+        }
         match &mut self.usage_event {
             Some(usage_event) => usage_event.pass(out),
             None => out,

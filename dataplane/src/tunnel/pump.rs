@@ -150,7 +150,7 @@ where
         }
     }
 
-    /// Relays until it is over. `stop` ends it from outside; `on_usage` is told each time when the provider told what an answer cost. What the one side
+    /// Relays until it is over. `stop` ends it from outside; `on_usage` is told what it cost so far, each time when that is more. What the one side
     /// sent before it left goes to the other first.
     pub(super) async fn run(&mut self, stop: impl Future<Output = Over>, mut on_usage: impl FnMut(&Seen)) -> Over {
         let timer = tokio::time::sleep_until(self.next_deadline());
@@ -176,10 +176,11 @@ where
                 read = self.upstream.0.read_buf(&mut self.down.input), if upstream_left.is_none() && self.down.has_room() => {
                     match read {
                         Ok(count @ 1..) => {
-                            let before = self.session.usage;
+                            let before = self.session.seen();
                             self.upstream_sent(count);
-                            if self.session.usage != before {
-                                on_usage(&self.session.seen());
+                            let seen = self.session.seen();
+                            if seen != before {
+                                on_usage(&seen);
                             }
                         }
                         Ok(0) => upstream_left = Some(Over::UpstreamEnd),

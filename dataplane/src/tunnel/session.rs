@@ -3,7 +3,7 @@
 use super::frames::{Frames, Side};
 use super::lookout::{Ended, Lookout};
 use crate::format::openai_realtime::{self, Event};
-use crate::format::{Seen, Usage};
+use crate::format::{Seen, Usage, Weight};
 
 /// Where bytes of the server end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub(super) struct Session {
     pub(super) open_responses: u32,
     /// The tokens of all responses that are over.
     pub(super) usage: Usage,
+    /// Text of the answers that are not over.
+    uncounted: Weight,
     /// The provider said that it failed.
     pub(super) failed: bool,
     /// That was the last message.
@@ -72,6 +74,7 @@ impl Session {
                 reasoning: None,
                 characters: None,
             },
+            uncounted: Weight::NONE,
             failed: false,
             ends_in_failure: false,
         }
@@ -79,7 +82,7 @@ impl Session {
 
     /// What its answers cost so far.
     pub(super) fn seen(&self) -> Seen {
-        Seen { usage: self.usage, content: true, ..Seen::default() }
+        Seen { usage: self.usage, uncounted: self.uncounted, content: true, ..Seen::default() }
     }
 
     /// Bytes of the client pass.
@@ -135,12 +138,16 @@ impl Session {
     fn server_says(&mut self) {
         self.messages_out += 1;
         self.ends_in_failure = false;
-        match self.server.text().and_then(openai_realtime::event) {
-            None => {}
+        let Some(text) = self.server.text() else { return };
+        match openai_realtime::event(text) {
+            None => self.uncounted += openai_realtime::text_of(text),
             Some(Event::ResponseBegun) => self.open_responses += 1,
             Some(Event::ResponseDone(usage)) => {
                 self.open_responses = self.open_responses.saturating_sub(1);
                 self.usage.add(usage);
+                if self.open_responses == 0 {
+                    self.uncounted = Weight::NONE;
+                }
             }
             Some(Event::Failed { by_client }) => {
                 self.failed |= !by_client;

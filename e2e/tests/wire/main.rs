@@ -22,6 +22,7 @@ mod logged;
 mod raw;
 mod reading_on;
 mod realtime;
+mod redis;
 mod reload;
 mod retries;
 mod rewrite;

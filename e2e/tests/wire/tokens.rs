@@ -1,60 +1,15 @@
 //! Limits of what is known of a request only from its body and its answer: tokens, characters, streams and budgets; and what each end costs. Each by
 //! limits in this process, and in Redis.
 
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
 use relay_dataplane::limits::{Limiter, RedisOptions};
 use relay_e2e::provider::{Provider, script};
 use relay_snapshot::{Count, Limits, ModelPattern, RateLimit, Tenant, TokenLimit, Unavailable, Unit};
 use serde_json::Value;
 
 use crate::config::{self, daily, simple, tenant};
-use crate::house::{CHAT, House, SPEECH, chat, eventually, message, not_streamed, speech, wait_for};
+use crate::house::{CHAT, House, SPEECH, chat, message, not_streamed, speech, wait_for};
 use crate::raw::{Answer, End};
-
-/// A redis-server of the test's own, on a socket of the file system.
-struct Redis {
-    child: Child,
-    dir: tempfile::TempDir,
-}
-
-impl Redis {
-    fn start() -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let mut command = Command::new("redis-server");
-        command
-            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
-            .arg(dir.path().join("socket"));
-        let child = command.stdout(Stdio::null()).spawn();
-        let child = child.expect("these tests need redis-server: install it with `apt-get install redis-server`");
-        Self { child, dir }
-    }
-
-    async fn limiter(&self) -> Limiter {
-        let socket = self.dir.path().join("socket");
-        eventually("redis-server listens", || std::os::unix::net::UnixStream::connect(&socket).is_ok()).await;
-        let url = format!("redis+unix://{}", socket.display());
-        // A machine under tests may be slow; no decision is to be taken alone for that.
-        let options = RedisOptions { budget: Duration::from_secs(10), ..RedisOptions::new(url) };
-        Limiter::redis(&options).expect("options")
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Runs a test by limits in memory, and in Redis.
-async fn by_both(test: impl AsyncFn(Limiter)) {
-    test(Limiter::memory()).await;
-    let redis = Redis::start();
-    test(redis.limiter().await).await;
-}
+use crate::redis::by_both;
 
 /// A house with these limits of tenant `a`, whose chats tell their usage.
 async fn house(limits: Limits, limiter: Limiter) -> (House, Provider) {
@@ -106,14 +61,14 @@ async fn left_now(house: &House) -> u64 {
 
 /// The same, when all that is over is settled.
 async fn left_of(house: &House, expected: u64) {
-    let mut left = 0;
+    let mut left = left_now(house).await;
     for _ in 0..10_000 {
-        left = left_now(house).await;
         if left == expected {
-            return;
+            break;
         }
+        left = left_now(house).await;
     }
-    panic!("{left} are left, not {expected}");
+    assert_eq!(left, expected);
 }
 
 #[tokio::test]
@@ -221,6 +176,25 @@ async fn every_end_is_settled_with_what_is_known_of_it() {
         drop(client);
         spent += weight(&chat("fake-slow-first-1h"));
         left_of(&house, all - spent).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_route_that_reads_on_settles_the_truth_of_a_client_that_left() {
+    by_both(async |limiter| {
+        let provider = crate::house::provider().await;
+        let mut snapshot = simple(provider.addr());
+        snapshot.tenants = vec![Tenant { limits: tokens(10_000, Count::Total), ..tenant("a") }];
+        snapshot.routes[0].policy.ask_usage = true;
+        snapshot.routes[0].policy.drain_ms = 60_000;
+        let house = House::limited(&snapshot, limiter).await;
+        let mut client = house.open(CHAT, &chat("fake-tokens-300-stall-300ms-at-5")).await;
+        client.read_text(&format!("{}\"", script::token(4))).await;
+        drop(client);
+        left_of(&house, 10_000 - 3 - 300).await;
+        assert_eq!(house.samples("relay_tokens_total").len(), 2);
+        assert!(house.samples("relay_tokens_total").iter().all(|(labels, _)| labels["estimated"] == "false"));
     })
     .await;
 }

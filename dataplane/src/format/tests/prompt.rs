@@ -2,6 +2,7 @@
 
 use crate::format::{Content, Prompt};
 use proptest::prelude::*;
+use std::fmt::Write;
 
 fn tokens(body: &str) -> u64 {
     Prompt::of(Content::Json, body.as_bytes()).tokens()
@@ -133,7 +134,9 @@ fn escaped(text: &str) -> String {
         if c.is_ascii() {
             escaped.push(c);
         } else {
-            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| escaped += &format!("\\u{unit:04x}"));
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(escaped, "\\u{unit:04x}").unwrap();
+            }
         }
     }
     escaped

@@ -1,7 +1,6 @@
 //! Accounts in this process.
 
 use super::call::{Call, Reply};
-use super::line::{Level, Line};
 use super::tenant::Tenant;
 use relay_snapshot::ObjectId;
 use std::collections::HashMap;
@@ -37,17 +36,6 @@ impl Account {
     /// One change of a tenant's account, at `now` in microseconds since 1970.
     pub fn apply(&self, tenant: &ObjectId, now: u64, call: &Call<'_>) -> Reply {
         self.shard(tenant).tenant(tenant, now).apply(now, call)
-    }
-
-    /// Begins to keep one of `proxies` parts of what was shared until now: puts a part of each level, which the shared account told at `now`, in
-    /// place of what this one knows of the line's bucket or budget. `lines` are the whole ones; from now on calls come with their
-    /// [shares](Line::share). Streams are counted by the requests alone: [adopt](super::Open::adopt) this proxy's own before.
-    pub fn carry(&self, tenant: &ObjectId, now: u64, lines: &[Line], levels: &[Level], proxies: u32) {
-        let mut shard = self.shard(tenant);
-        let account = shard.tenant(tenant, now);
-        for (line, level) in lines.iter().zip(levels) {
-            account.carry(now, line, *level, proxies);
-        }
     }
 
     // The lock is held for a microsecond or two, but for a sweep, and never across an await.

@@ -37,17 +37,26 @@ pub fn arguments(call: &Call<'_>, now: Option<u64>) -> Vec<String> {
         Call::Admit { lines, .. } => {
             arguments.number(TTL.as_secs());
             arguments.number(lines.iter().any(Line::is_held).into());
-            lines.iter().for_each(|line| arguments.line(line, line.cost));
+            for line in lines {
+                arguments.line(line, line.cost);
+            }
         }
         Call::Settle { lines, used, .. } => arguments.truths(lines, used),
         Call::Refresh { open, windows } => {
             arguments.number(TTL.as_secs());
             arguments.number(open.len() as u64);
-            open.iter().for_each(|open| arguments.open(open));
-            let windows = windows.iter().filter(|line| matches!(line.limit, Limit::Window { .. }));
-            windows.for_each(|line| arguments.line(line, 0));
+            for open in open {
+                arguments.open(open);
+            }
+            for line in windows.iter().filter(|line| matches!(line.limit, Limit::Window { .. })) {
+                arguments.line(line, 0);
+            }
         }
-        Call::Charge { lines, used, .. } => lines.iter().for_each(|line| arguments.line(line, line.truth(used))),
+        Call::Charge { lines, used, .. } => {
+            for line in lines {
+                arguments.line(line, line.truth(used));
+            }
+        }
     }
     arguments.0
 }

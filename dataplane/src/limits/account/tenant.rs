@@ -8,8 +8,6 @@ use crate::limits::plan::Used;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-mod carry;
-
 /// How many reservations of one kind one call clears away.
 const BATCH: usize = 100;
 /// The most that a budget counts, 2^53 - 1: as far as the script's numbers are exact.

@@ -4,7 +4,6 @@ mod claims;
 mod model;
 mod reach;
 mod redis;
-mod share;
 mod tables;
 mod twins;
 mod world;

@@ -42,14 +42,14 @@ async fn of_a_bucket_what_was_left_is_divided_and_so_is_a_debt() {
 #[tokio::test(start_paused = true)]
 async fn what_has_come_back_since_is_left_too() {
     let known = bucket(90, 90);
-    advance(Duration::from_secs(60)).await;
+    advance(Duration::from_mins(1)).await;
     assert_eq!(spent_of_share(&known, 3), Some(10));
     advance(Duration::from_hours(1)).await;
     assert_eq!(spent_of_share(&known, 3), Some(0));
 }
 
 fn window(amount: u64) -> Line {
-    let spans = Spans::new([(0, 100), (100, 200), (200, 300)]);
+    let spans = Spans::new([0, 100, 200, 300]);
     let limit = Limit::Window { amount, stops: false, spans };
     Line::new("budget/day/tokens".into(), LineUnit::Characters, limit, 1)
 }

@@ -6,7 +6,7 @@ use relay_snapshot::Count;
 use std::sync::Arc;
 
 fn line(amount: u64, cost: u64) -> Line {
-    let spans = Spans::new([(0, 100), (100, 200), (200, 300)]);
+    let spans = Spans::new([0, 100, 200, 300]);
     let limit = Limit::Window { amount, stops: true, spans };
     Line::new("budget/day/tokens".into(), LineUnit::Tokens(Count::Total), limit, cost)
 }

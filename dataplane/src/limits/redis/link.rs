@@ -17,8 +17,8 @@ pub(in crate::limits::redis) mod tests;
 /// Commands that may wait for their answers on one connection.
 pub(super) const IN_FLIGHT: usize = 1024;
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
-/// Half a second, so that the way back to shared limits takes less than one.
-const BACKOFF_MAX: Duration = Duration::from_millis(500);
+/// A quarter of a second, so that the way back to shared limits takes less than one.
+const BACKOFF_MAX: Duration = Duration::from_millis(250);
 
 /// How the attempts to connect stand.
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 //! | answer of Redis, or what happens | [`Sick`] | a new connection is made | why |
 //! |---|---|---|---|
 //! | none within the budget | `Slow` | after a second of it | another server may be behind the same name |
-//! | the connection breaks, can't be made | `Gone` | at once, then every 50 to 500 ms | |
+//! | the connection breaks, can't be made | `Gone` | at once, then every 50 to 250 ms | |
 //! | `READONLY` | `ReadOnly` | at once | it was the master once: Sentinel or DNS know the new one |
 //! | `LOADING` | `Loading` | no | it will be ready |
 //! | `NOAUTH`, `WRONGPASS`, `AUTH` refused | `Unauthenticated` | at once | credentials are shown when connecting |

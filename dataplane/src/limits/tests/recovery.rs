@@ -294,7 +294,9 @@ async fn the_end_of_the_process_sends_what_is_left_and_leaves_the_count() {
     for _ in 0..300 {
         running.push(held(limiter.admit(&plan, None, ESTIMATE).await));
     }
-    running.into_iter().for_each(|reservation| reservation.settle(used(10, 0)));
+    for reservation in running {
+        reservation.settle(used(10, 0));
+    }
     limiter.close().await;
     assert_eq!(limiter.inner.counts.of(Settled::Shared), 300);
     until_left(&other, &plan, 97_000).await;
@@ -324,4 +326,56 @@ async fn a_redis_that_is_away_from_the_start_is_told_as_the_reason() {
     assert_eq!(mode, LimitsMode::Local { reason: "there is no connection to Redis" });
     server.restart().await;
     until_mode(&limiter, "shared").await;
+}
+
+#[tokio::test]
+async fn what_an_emptied_redis_forgot_is_charged_at_its_end_all_the_same() {
+    let server = RedisServer::start().await;
+    let limiter = server.limiter(options());
+    let plan = limited(tokens(per_hour(1, 1000)));
+    let running = held(limiter.admit(&plan, None, ESTIMATE).await);
+    let () = server.run("FLUSHALL").await;
+    running.settle(used(10, 20));
+    until_left(&server.limiter(options()), &plan, 970).await;
+    eventually("it is counted", async || limiter.inner.counts.of(Settled::Late) == 1).await;
+}
+
+#[tokio::test]
+async fn a_request_costs_one_round_trip_before_and_one_behind() {
+    let server = RedisServer::start().await;
+    let limiter = server.limiter(options());
+    until_shared(&limiter).await;
+    let plan =
+        limited(Limits { requests: Some(per_hour(1, 1000)), streams: Some(100), ..tokens(per_hour(1, 100_000)) });
+    let before = server.calls("evalsha").await;
+    for _ in 0..100 {
+        held(limiter.admit(&plan, None, ESTIMATE).await).settle(used(10, 20));
+    }
+    eventually("all are settled", async || limiter.inner.counts.of(Settled::Shared) == 100).await;
+    let calls = server.calls("evalsha").await - before;
+    // A heartbeat or two may come between.
+    assert!((200..=202).contains(&calls), "{calls}");
+}
+
+#[tokio::test]
+async fn what_is_seen_of_the_limits_is_published() {
+    let (mut server, limiter) = cut_off(async |limiter| {
+        held(limiter.admit(&limited(tokens(per_hour(1, 1000))), None, ESTIMATE).await).settle(used(10, 20));
+        until_left(limiter, &limited(tokens(per_hour(1, 1000))), 970).await;
+    })
+    .await;
+    let metrics = crate::metrics::Metrics::new().unwrap();
+    let shows = |line: &str| {
+        limiter.publish(&metrics);
+        let text = metrics.render().unwrap();
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    };
+    shows(r#"relay_limits_mode{mode="local"} 1"#);
+    shows(r#"relay_limits_mode{mode="shared"} 0"#);
+    shows(r#"relay_limit_remaining{limit="tokens",route="",tenant="team/a"} 970"#);
+    shows(r#"relay_limit_settles_total{result="shared"} 1"#);
+    shows(r#"relay_limit_settles_total{result="lost"} 0"#);
+    server.restart().await;
+    until_mode(&limiter, "shared").await;
+    shows(r#"relay_limits_mode{mode="shared"} 1"#);
 }

@@ -74,7 +74,7 @@ async fn what_was_used_beyond_the_estimate_is_a_debt(limiter: Limiter) {
     assert_eq!((&*limit.key, limit.limit, limit.cost), ("tokens", 100, 1));
     // 61 tokens must come back, one a minute.
     let wait = wait.unwrap();
-    assert!(wait > Duration::from_mins(60) && wait <= Duration::from_mins(61), "{wait:?}");
+    assert!(wait > Duration::from_hours(1) && wait <= Duration::from_mins(61), "{wait:?}");
 }
 
 async fn a_reservation_that_is_dropped_is_settled_with_what_it_was_seen_to_use(limiter: Limiter) {

@@ -2,7 +2,7 @@
 
 use super::{Limiter, RedisOptions, eventually};
 use redis::aio::MultiplexedConnection;
-use redis::{Client, FromRedisValue};
+use redis::{Client, FromRedisValue, RedisResult};
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -29,27 +29,28 @@ impl RedisServer {
         let url = format!("redis+unix://{socket}");
         let mut all = vec!["--port".into(), "0".into(), "--unixsocket".into(), socket];
         all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-        Self::launch(dir, all, url).await
+        Self::start_in(dir, all, url).await
     }
 
     /// On a free port of 127.0.0.1, with a password.
     pub(in crate::limits) async fn start_on_tcp(password: &str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let arguments = ["--bind", "127.0.0.1", "--port", &port.to_string(), "--requirepass", password];
         let url = format!("redis://:{password}@127.0.0.1:{port}");
-        Self::launch(TempDir::new().unwrap(), arguments.map(String::from).into(), url).await
+        Self::start_in(TempDir::new().unwrap(), arguments.map(String::from).into(), url).await
     }
 
     /// Wherever the arguments say.
     pub(in crate::limits) async fn start_at(arguments: Vec<String>, url: String) -> Self {
-        Self::launch(TempDir::new().unwrap(), arguments, url).await
+        Self::start_in(TempDir::new().unwrap(), arguments, url).await
     }
 
     pub(in crate::limits) fn socket(&self) -> std::path::PathBuf {
         self.dir.path().join("redis.sock")
     }
 
-    async fn launch(dir: TempDir, arguments: Vec<String>, url: String) -> Self {
+    /// The same, with what the folder holds.
+    pub(in crate::limits) async fn start_in(dir: TempDir, arguments: Vec<String>, url: String) -> Self {
         let child = spawn(&dir, &arguments);
         let mut server = Self { child, dir, arguments, url };
         server.answers().await;
@@ -70,12 +71,18 @@ impl RedisServer {
 
     /// Runs one command, such as `PTTL key`.
     pub(in crate::limits) async fn run<T: FromRedisValue>(&self, command: &str) -> T {
+        self.try_run(command).await.unwrap()
+    }
+
+    /// The same of a server that may hang up.
+    pub(in crate::limits) async fn try_run<T: FromRedisValue>(&self, command: &str) -> RedisResult<T> {
         let mut words = command.split(' ');
         let mut command = redis::cmd(words.next().unwrap());
         for word in words {
             command.arg(word);
         }
-        command.query_async(&mut self.connect().await).await.unwrap()
+        let client = Client::open(self.url.as_str())?;
+        command.query_async(&mut client.get_multiplexed_async_connection().await?).await
     }
 
     /// How often Redis ran a command, by its name in `INFO commandstats`.
@@ -122,6 +129,12 @@ impl RedisServer {
         })
         .await;
     }
+}
+
+/// A free port of 127.0.0.1, below those that the kernel gives to clients: a server that is killed finds its own free again.
+pub(in crate::limits) fn free_port() -> u16 {
+    let mut ports = std::iter::repeat_with(|| rand::random_range(20_000..30_000));
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 fn spawn(dir: &TempDir, arguments: &[String]) -> Child {

@@ -5,11 +5,16 @@ use crate::limits::redis::{Link, Redis, Sick, State};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// From one probe to the next.
 pub(super) const PROBE_EVERY: Duration = Duration::from_millis(100);
 /// Probes in a row that a connection may fail: then another one is made, for another server may be behind the same name.
 const PROBES: u32 = 10;
+/// A circuit that opens again sooner than this was closed too soon.
+const STEADY: Duration = Duration::from_secs(5);
+/// Probes in a row that are asked for at most: with the pauses between them still less than half a second.
+const PROBES_NEEDED_MAX: u32 = 4;
 /// A probe waits as long as a decision does, but for this at most: budgets that tests give are long.
 const PROBE_MAX: Duration = Duration::from_secs(1);
 
@@ -19,12 +24,10 @@ impl Worker<'_> {
         match state {
             State::Up(link) => match redis.probe(&link, redis.budget.min(PROBE_MAX)).await {
                 Ok(proxies) => {
-                    self.probes = 0;
+                    (self.failed_probes, self.good_probes) = (0, self.good_probes + 1);
                     self.inner.proxies.store(proxies.max(1), Relaxed);
-                    if self.make_known(redis, &link).await {
-                        redis.circuit.close(&link);
-                        self.inner.local.end();
-                        self.flush(redis, &link).await;
+                    if self.good_probes >= self.needed_probes && self.make_known(redis, &link).await {
+                        self.close(redis, &link).await;
                     }
                 }
                 Err(sick) => self.failed(redis, &link, sick),
@@ -36,11 +39,26 @@ impl Worker<'_> {
 
     fn failed(&mut self, redis: &Redis, link: &Arc<Link>, sick: Sick) {
         redis.circuit.open_by(None, sick);
-        self.probes += 1;
-        if self.probes >= PROBES || sick.wants_new_connection() {
-            self.probes = 0;
+        (self.failed_probes, self.good_probes) = (self.failed_probes + 1, 0);
+        if self.failed_probes >= PROBES || sick.wants_new_connection() {
+            self.failed_probes = 0;
             link.give_up();
         }
+    }
+
+    async fn close(&mut self, redis: &Redis, link: &Arc<Link>) {
+        redis.circuit.close(link);
+        self.inner.local.end();
+        self.good_probes = 0;
+        self.closed_at = Some(Instant::now());
+        self.flush(redis, link).await;
+    }
+
+    /// Redis is away again. One that comes and goes has to answer more often in a row before it is believed.
+    pub(super) fn opened(&mut self) {
+        let held = self.closed_at.take().is_none_or(|closed| closed.elapsed() >= STEADY);
+        self.needed_probes = if held { 1 } else { (self.needed_probes * 2).min(PROBES_NEEDED_MAX) };
+        (self.failed_probes, self.good_probes) = (0, 0);
     }
 
     /// What was admitted here is charged and held there. What is admitted meanwhile follows with the next tick.

@@ -28,7 +28,7 @@ impl Worker<'_> {
             let mut unsent = Vec::new();
             for (job, settled) in jobs.into_iter().zip(sent) {
                 match settled {
-                    Some(known) => self.settled(&job, known),
+                    Some(settled) => self.settled(&job, settled),
                     None => unsent.push(job),
                 }
             }
@@ -61,42 +61,48 @@ impl Worker<'_> {
         here
     }
 
-    fn settled(&self, job: &Job, known: bool) {
+    fn settled(&self, job: &Job, settled: Settled) {
         if let Some(draw) = &job.open.draw {
             draw.settled(job.used);
         }
         if !job.open.is_doubtful {
-            let taken = known || job.is_sent;
-            self.inner.counts.add(if taken { Settled::Shared } else { Settled::Late }, 1);
+            self.inner.counts.add(settled, 1);
         }
     }
 
     /// Charges what began and ended while Redis was away. False: Redis does not answer; what is left is tried again.
     pub(super) async fn pay(&self, redis: &Redis, link: &Arc<Link>) -> bool {
+        let mut debts = Vec::new();
         for state in self.inner.tenants.all() {
-            let debts = state.lock().take_debts();
-            for batch in debts.chunks(BATCH) {
-                let paid = join_all(batch.iter().map(|debt| charge(redis, link, &state, debt))).await;
-                let mut tenant = state.lock();
-                let paid_debts = batch.iter().zip(&paid).filter(|(_, paid)| **paid);
-                paid_debts.for_each(|(debt, _)| tenant.paid(debt.id));
-                if paid.contains(&false) {
-                    return false;
-                }
+            let owed = state.lock().take_debts();
+            debts.extend(owed.into_iter().map(|debt| (Arc::clone(&state), debt)));
+        }
+        for batch in debts.chunks(BATCH) {
+            let paid = join_all(batch.iter().map(|(state, debt)| charge(redis, link, state, debt))).await;
+            for ((state, debt), _) in batch.iter().zip(&paid).filter(|(_, paid)| **paid) {
+                state.lock().paid(debt.id);
+            }
+            if paid.contains(&false) {
+                return false;
             }
         }
         true
     }
 }
 
-/// Whether Redis knew the reservation; `None`: no answer.
-async fn settle(redis: &Redis, link: &Arc<Link>, job: &Job) -> Option<bool> {
+/// Tells what a request used. `None`: no answer.
+async fn settle(redis: &Redis, link: &Arc<Link>, job: &Job) -> Option<Settled> {
     let open = &job.open;
-    let call = Call::Settle { id: open.id, lines: open.whole(), used: job.used };
-    match redis.tell(link, &open.tenant.id, &call, PATIENCE).await {
-        Ok(Reply::Settled(known)) => Some(known),
-        _ => None,
+    let (id, lines, used) = (open.id, open.whole(), job.used);
+    let settle = Call::Settle { id, lines, used };
+    let Ok(Reply::Settled(known)) = redis.tell(link, &open.tenant.id, &settle, PATIENCE).await else { return None };
+    // What was sent before may have come through then, and is not to be charged twice.
+    if known || job.is_sent || open.is_doubtful {
+        return Some(Settled::Shared);
     }
+    // Redis lost the reservation, and all that was charged by it.
+    redis.tell(link, &open.tenant.id, &Call::Charge { id, lines, used }, PATIENCE).await.ok()?;
+    Some(Settled::Late)
 }
 
 /// Once, however often it is sent: Redis remembers the id.

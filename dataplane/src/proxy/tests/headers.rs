@@ -144,7 +144,7 @@ fn the_tightest_limit_of_each_unit_is_told_in_whole_seconds_that_are_not_too_sho
         standing("streams", LineUnit::Streams, 3, 1, 1),
     ];
     let mut told = HeaderMap::new();
-    add_limits(&mut told, Some(&Told { standings, mode: Some(Mode::Local) }));
+    add_limits(&mut told, Some(&Told { standings, mode: Mode::Local }));
     assert_eq!(
         lines(&told),
         [
@@ -158,7 +158,7 @@ fn the_tightest_limit_of_each_unit_is_told_in_whole_seconds_that_are_not_too_sho
         ]
     );
     let mut told = HeaderMap::new();
-    add_limits(&mut told, Some(&Told { standings: Vec::new(), mode: Some(Mode::Allow) }));
+    add_limits(&mut told, Some(&Told { standings: Vec::new(), mode: Mode::Allow }));
     assert_eq!(lines(&told), ["x-relay-limits-mode: allow"]);
     let mut told = HeaderMap::new();
     add_limits(&mut told, None);

@@ -125,6 +125,18 @@ fn every_end_is_decided_by_one_table() {
 }
 
 #[test]
+fn text_of_an_answer_weighs_until_its_end_counts_it() {
+    let delta = |kind: &str| text(&format!(r#"{{"type":"response.{kind}.delta","delta":"eight by"}}"#));
+    let begun = text(r#"{"type":"response.created","response":{}}"#);
+    let done = text(r#"{"type":"response.done","response":{"usage":{"input_tokens":3,"output_tokens":9}}}"#);
+    let texts = ["output_text", "output_audio_transcript", "function_call_arguments"].map(delta);
+    let open = heard(&[vec![begun.clone()], texts.to_vec(), vec![delta("output_audio")]].concat()).seen();
+    assert_eq!((open.uncounted.tokens(), open.usage.output), (6, None));
+    let over = heard(&[begun, texts[0].clone(), done, texts[1].clone()]).seen();
+    assert_eq!((over.uncounted.tokens(), over.usage.output), (2, Some(9)));
+}
+
+#[test]
 fn the_client_is_told_where_there_is_a_place() {
     let session = heard(&[]);
     let words = Over::UpstreamReset.farewell(&session, Place::Messages, "id", None);

@@ -90,6 +90,12 @@ async fn a_splice_changes_its_range_alone_and_the_length_with_it() {
         }
         assert_eq!((String::from_utf8(sent).unwrap().as_str(), body.is_end_stream()), (whole, true));
     }
+    let several = [splice(4..6, "z"), splice(0..0, "x"), splice(1..2, "")];
+    let body = upload.body(several);
+    assert_eq!(body.size_hint().exact(), Some(5));
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "xacdz");
+    let overlapping = upload.body([splice(0..3, "x"), splice(2..4, "y")]).collect().await;
+    assert_eq!(overlapping.unwrap_err(), RequestBodyError::Malformed);
     let beyond = upload.body(Some(splice(5..9, "x"))).collect().await;
     assert_eq!(beyond.unwrap_err(), RequestBodyError::Malformed);
 }

@@ -131,7 +131,7 @@ impl Model {
         let oks: Vec<_> = lines.iter().map(|line| self.lets(line)).collect();
         let allowed = !oks.contains(&false);
         if allowed {
-            let entries = lines.iter().flat_map(|line| self.take(line, line.cost, 0)).collect();
+            let entries = lines.iter().filter_map(|line| self.take(line, line.cost, 0)).collect();
             if holds {
                 self.known.push(Known { id, state: State::Open(self.now + TTL), entries });
             }
@@ -251,7 +251,9 @@ impl Model {
         let forgotten = |known: &Known| matches!(known.state, State::Late(until) | State::Over(until) if until <= now);
         let (out, rest): (Vec<_>, Vec<_>) = self.known.drain(..).partition(forgotten);
         self.known = rest;
-        out.into_iter().for_each(|known| self.bury(known.entries));
+        for known in out {
+            self.bury(known.entries);
+        }
     }
 
     /// What was charged stays charged.
@@ -282,7 +284,7 @@ impl Model {
         self.reap();
         let known = self.close(id, lines, used);
         if !known {
-            let entries = lines.iter().flat_map(|line| self.take(line, line.truth(used), 0)).collect();
+            let entries = lines.iter().filter_map(|line| self.take(line, line.truth(used), 0)).collect();
             self.bury(entries);
         }
         self.known.push(Known { id, state: State::Over(self.now + LATE), entries: Vec::new() });
@@ -294,7 +296,8 @@ impl Model {
         let Some(mut known) = self.find(open.id) else {
             if open.adopt {
                 let seen = |line: &Line| if line.is_held() { line.truth(open.seen) } else { 0 };
-                let entries = open.lines.iter().flat_map(|line| self.take(line, line.cost.max(seen(line)), seen(line)));
+                let entries =
+                    open.lines.iter().filter_map(|line| self.take(line, line.cost.max(seen(line)), seen(line)));
                 let entries = entries.collect();
                 self.known.push(Known { id: open.id, state, entries });
             }

@@ -182,7 +182,8 @@ async fn a_redis_without_memory_refuses_a_call_whole() {
         Call::Refresh { open: &[Open { id: Id(1), lines: &all, seen: output(900), adopt: true }], windows: &[] },
     ] {
         let error = store.ask(&tenant(), Some(later), &call).unwrap_err();
-        assert_eq!(error.code(), Some("OOM"), "{call:?}: {error}");
+        // Redis 6.2 has it in the text alone.
+        assert!(error.to_string().contains("OOM"), "{call:?}: {error}");
     }
     let () = store.run(&["CONFIG", "SET", "maxmemory", "0"]);
     let told = admit(&store, Some(BEGIN), 3, &all);

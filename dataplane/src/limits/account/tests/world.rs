@@ -113,12 +113,11 @@ pub(super) fn play(world: &World, mut each: impl FnMut(u64, &Call<'_>) -> TestCa
             }
             Step::Charge(which, used) => {
                 let new = (id(requests.len()), lines(rules, used, now, 0));
-                match which.and_then(|which| pick(&requests, which)).cloned() {
-                    Some((id, lines)) => each(now, &Call::Charge { id, lines: &lines, used })?,
-                    None => {
-                        each(now, &Call::Charge { id: new.0, lines: &new.1, used })?;
-                        requests.push(new);
-                    }
+                let known = which.and_then(|which| pick(&requests, which)).cloned();
+                let (id, lines) = known.as_ref().unwrap_or(&new);
+                each(now, &Call::Charge { id: *id, lines, used })?;
+                if known.is_none() {
+                    requests.push(new);
                 }
             }
             Step::Adopt(estimate, seen) => {
