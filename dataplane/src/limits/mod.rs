@@ -3,7 +3,7 @@
 //! ```text
 //! Limiter::admit --> amount 0?   refused here (decision.rs)
 //!                --> memory      account/, standalone: the whole limit, or this process's share
-//!                --> Redis       account/limits.lua, one round trip: the whole limit, shared by all proxies (redis/)
+//!                --> Redis       account/lua/, one round trip: the whole limit, shared by all proxies (redis/)
 //!                      `-- no answer within the budget: the tenant's policy; `Local`: this proxy's share (local.rs)
 //! Reservation    --> progress    what a running stream draws from budgets that end it (meter.rs)
 //!                --> settle      queue.rs --> worker/: one round trip, pipelined, behind the answer

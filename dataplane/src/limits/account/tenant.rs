@@ -1,4 +1,4 @@
-//! The account of one tenant, the twin of `limits.lua`: pure, time comes with each call.
+//! The account of one tenant, the twin of `lua/`: pure, time comes with each call.
 
 use super::call::{Admitted, Call, Id, LATE, Open, Refreshed, Reply, TTL, WindowLevel};
 use super::line::{Level, Limit, Line, Standing};

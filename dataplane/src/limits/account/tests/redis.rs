@@ -81,6 +81,22 @@ async fn every_key_expires_whatever_happened() {
 }
 
 #[tokio::test]
+async fn a_key_that_comes_later_expires_with_the_others() {
+    let server = RedisServer::start().await;
+    let store = Store::connect(server.url());
+    // From here on nothing moves the expiry: ten hours are longer than what follows.
+    admit(&store, Some(BEGIN), 1, &[Line { cost: 10, ..requests(per_hour(1, 10)) }]);
+    let mut keys = Vec::new();
+    for (number, line) in [streams(5), streams_of_route(5)].into_iter().enumerate() {
+        let now = BEGIN + u64::try_from(number).unwrap() * TTL.as_secs() * SECOND;
+        admit(&store, Some(now), 2 + number as u128, &[line]);
+        keys = expiries(&store);
+        assert!(keys.iter().all(|(_, ttl)| (35_900..=36_061).contains(ttl)), "{keys:?}");
+    }
+    assert_eq!(keys.len(), 4);
+}
+
+#[tokio::test]
 async fn the_keys_live_until_the_last_token_is_back_and_a_minute_more() {
     let server = RedisServer::start().await;
     let store = Store::connect(server.url());
@@ -189,6 +205,41 @@ async fn a_redis_without_memory_refuses_a_call_whole() {
     let told = admit(&store, Some(BEGIN), 3, &all);
     let left: Vec<_> = all.iter().zip(&told.standings).map(|(line, told)| line.remaining(told.level)).collect();
     assert_eq!(left, [8, 200, 3, 3, 9920]);
+}
+
+#[tokio::test]
+async fn an_acl_user_needs_no_more_than_the_commands_that_are_documented() {
+    let server = RedisServer::start().await;
+    let documented = include_str!("../../../../../docs/limits.md");
+    let commands: Vec<String> = (documented.split("An ACL user needs ").nth(1).unwrap())
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .take_while(|word| *word != "relay:*")
+        .map(|command| format!("+{}", command.to_lowercase()))
+        .collect();
+    let admin = Store::connect(server.url());
+    let all: Vec<_> = ["ACL", "SETUSER", "relay", "on", ">s3cret", "~relay:*", "-@all"]
+        .into_iter()
+        .chain(commands.iter().map(String::as_str))
+        .collect();
+    let () = admin.run(&all);
+    let url = format!("{}?user=relay&pass=s3cret", server.url());
+    let (store, lines) = (Store::connect(&url), lines());
+    for part in ["state", "open", "held", "late"] {
+        let () = admin.run(&["SET", &key(part), "something else"]);
+    }
+    assert!(admit(&store, Some(BEGIN), 1, &lines).allowed);
+    let later = BEGIN + TTL.as_secs() * SECOND;
+    let open = [Open { id: Id(1), lines: &lines, seen: output(9), adopt: true }];
+    for call in [
+        Call::Charge { id: Id(2), lines: &lines, used: output(9) },
+        Call::Refresh { open: &open, windows: &lines },
+        Call::Settle { id: Id(1), lines: &lines, used: output(9) },
+    ] {
+        store.apply(&tenant(), Some(later), &call);
+    }
+    assert!(!settle(&store, Some(later + 700 * SECOND), 2, &lines));
 }
 
 #[tokio::test]

@@ -137,7 +137,23 @@ fn pick(requests: &[(Id, Vec<Line>)], which: usize) -> Option<&(Id, Vec<Line>)> 
 /// Rules and up to `length` steps; with clocks that are set back, or not.
 pub(super) fn worlds(length: usize, set_back: bool) -> impl Strategy<Value = World> {
     let steps = vec(steps(set_back), 1..length);
-    (vec(rules(), 1..4), steps).prop_map(|(rules, steps)| World { rules, steps })
+    (vec(rules(), 1..4), any::<u32>(), steps).prop_map(|(mut rules, alike, steps)| {
+        let (first, others) = rules.split_at_mut(1);
+        for (index, template) in others.iter_mut().flatten().enumerate() {
+            if alike >> (index % 32) & 1 == 1 {
+                but_for_the_burst(template, &first[0]);
+            }
+        }
+        World { rules, steps }
+    })
+}
+
+/// Makes a bucket the one of the same field in other rules, but for its burst.
+fn but_for_the_burst(template: &mut Template, rules: &[Template]) {
+    let other = rules.iter().find(|other| other.field == template.field).map(|other| other.kind);
+    if let (TemplateKind::Bucket(rate), Some(TemplateKind::Bucket(like))) = (&mut template.kind, other) {
+        *rate = RateLimit { burst: rate.burst, ..like };
+    }
 }
 
 fn rules() -> impl Strategy<Value = Vec<Template>> {
@@ -193,6 +209,8 @@ fn steps(set_back: bool) -> impl Strategy<Value = Step> {
         6 => 0..3 * SECOND,
         4 => 0..40 * SECOND,
         1 => 0..700 * SECOND,
+        // The edges of what runs out and of what is forgotten.
+        2 => select(vec![30 * SECOND - 1, 30 * SECOND, 600 * SECOND - 1, 600 * SECOND]),
         1 => 0..200_000 * SECOND,
     ];
     let some = || vec((any::<usize>(), uses()), 0..6);
