@@ -57,7 +57,8 @@ impl Inner {
         let decision = match plan.on_unavailable {
             Unavailable::Deny => Decision::unavailable(store),
             Unavailable::Allow => {
-                let reservation = self.go_on(&mut state.lock(), state, asked, asked.lines.clone(), None);
+                let id = Id(rand::random());
+                let reservation = self.go_on(&mut state.lock(), state, asked, asked.lines.clone(), id, None);
                 Decision::free(reservation, Mode::Allow, store)
             }
             Unavailable::Local => self.by_share(state, asked),
@@ -82,11 +83,10 @@ impl Inner {
         let mut reservation = None;
         if reply.allowed {
             let told = told(&asked_here.lines, &reply);
-            let meters = Meters::admitted(tenant.meters.as_ref(), &told);
+            let meters = Meters::reserved(tenant.meters.as_ref(), &told);
             tenant.meters.clone_from(&meters);
             tenant.stops = stop_lines(&asked.lines).into();
-            let lines = asked_here.lines.clone();
-            reservation = self.go_on(&mut tenant, state, asked, lines, meters.map(|meters| (id, meters)));
+            reservation = self.go_on(&mut tenant, state, asked, asked_here.lines.clone(), id, meters);
         }
         Decision::of(&asked_here, &reply, || Verdict::Admitted(reservation), Mode::Local)
     }
@@ -126,7 +126,8 @@ impl Inner {
         state: &Arc<TenantState>,
         asked: &Asked<'_>,
         lines: Vec<Line>,
-        held: Option<(Id, Arc<Meters>)>,
+        id: Id,
+        meters: Option<Arc<Meters>>,
     ) -> Option<Reservation> {
         if !asked.lines.iter().any(Line::is_held) {
             for line in &asked.lines {
@@ -134,7 +135,6 @@ impl Inner {
             }
             return None;
         }
-        let (id, meters) = held.map_or_else(|| (Id(rand::random()), None), |(id, meters)| (id, Some(meters)));
         let draw = meters.map(|meters| Draw::new(meters, stop_lines(&lines)));
         let open = Open::new(id, Arc::clone(state), lines.into(), Some(asked.lines.clone().into()), draw);
         let open = Arc::new(open);
@@ -158,8 +158,15 @@ impl Inner {
             let (field, limit) = (Arc::clone(&known.line.field), known.line.share(proxies).limit);
             charge(&account, state, &field, limit, spent, now);
         }
-        if let Some(meters) = &tenant.meters {
-            meters.share(proxies);
+    }
+
+    /// Decisions ask Redis no more: what was left of budgets that end streams is divided, too.
+    pub(super) fn share_meters(&self) {
+        let proxies = self.proxies();
+        for state in self.tenants.all() {
+            if let Some(meters) = &state.lock().meters {
+                meters.share(proxies);
+            }
         }
     }
 }

@@ -58,9 +58,21 @@ impl Told<'_> {
 }
 
 impl Meters {
-    /// Of a request that was just admitted: `before`, if they are of the same budgets and windows and still let streams run, else new ones.
-    /// `None`: no budget ends streams.
+    /// Of a request that was just admitted by the account: [`reserved`](Self::reserved), and budgets that were changed are as large as they are now.
     pub(super) fn admitted(before: Option<&Arc<Self>>, told: &[Told<'_>]) -> Option<Arc<Self>> {
+        if let Some(before) = before
+            && before.fits(told)
+        {
+            for (meter, told) in before.list.iter().zip(told) {
+                meter.amount.store(told.amount(), Relaxed);
+            }
+        }
+        Self::reserved(before, told)
+    }
+
+    /// Of a request that was just admitted, by a share or by the whole: `before`, if they are of the same budgets and windows and still let streams
+    /// run, else new ones. `None`: no budget ends streams.
+    pub(super) fn reserved(before: Option<&Arc<Self>>, told: &[Told<'_>]) -> Option<Arc<Self>> {
         if told.is_empty() {
             return None;
         }
@@ -68,7 +80,6 @@ impl Meters {
             && before.fits(told)
         {
             for (meter, told) in before.list.iter().zip(told) {
-                meter.amount.store(told.amount(), Relaxed);
                 // What others used is told by the next refresh. Their charges are not to be taken from this reply: what this proxy's streams drew
                 // meanwhile may be in it or not.
                 meter.used.fetch_add(told.line.cost, Relaxed);

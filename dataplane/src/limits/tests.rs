@@ -14,6 +14,7 @@ mod redis;
 mod reservations;
 pub(in crate::limits) mod server;
 mod settles;
+mod shares;
 mod sick;
 
 /// For tests that count exactly: a busy machine must not push a decision over its budget.

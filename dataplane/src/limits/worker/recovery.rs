@@ -60,6 +60,7 @@ impl Worker<'_> {
         let held = self.closed_at.take().is_none_or(|closed| closed.elapsed() >= STEADY);
         self.needed_probes = if held { 1 } else { (self.needed_probes * 2).min(PROBES_NEEDED_MAX) };
         (self.failed_probes, self.good_probes) = (0, 0);
+        self.inner.share_meters();
     }
 
     /// What was admitted here is charged and held there. What is admitted meanwhile follows with the next tick.
