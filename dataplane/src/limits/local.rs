@@ -9,9 +9,11 @@
 //! Shares are rounded down, but to 1 at least. All that is admitted is owed to Redis, and charged there when it is back.
 
 use super::account::{Account, Admitted, Call, Id, Level, Limit, Line, Reply, Standing};
-use super::decision::{Asked, Decision, Mode, StoreCall, Verdict};
+use super::decision::{Asked, Decision, Mode, Verdict};
+use super::doubt::owe_unless_charged;
 use super::meter::{Draw, Meters, Told};
-use super::plan::{LineUnit, TenantPlan, Used};
+use super::plan::{LineUnit, Used};
+use super::redis::Late;
 use super::reservation::{Open, Reservation};
 use super::tenants::{Known, TenantInner, TenantState};
 use super::{Inner, account::WindowLevel};
@@ -45,28 +47,30 @@ impl Local {
     }
 }
 
+/// A request that Redis did not decide on.
+pub(super) struct Alone<'a> {
+    pub(super) state: &'a Arc<TenantState>,
+    pub(super) asked: &'a Asked<'a>,
+    /// Redis was asked, and may have decided after all.
+    pub(super) late: Option<Late>,
+}
+
 impl Inner {
     /// By the tenant's own policy.
-    pub(super) fn without_redis(
-        self: &Arc<Self>,
-        plan: &TenantPlan,
-        state: &Arc<TenantState>,
-        asked: &Asked<'_>,
-        store: Option<StoreCall>,
-    ) -> Decision {
-        let decision = match plan.on_unavailable {
-            Unavailable::Deny => Decision::unavailable(store),
+    pub(super) fn without_redis(self: &Arc<Self>, policy: Unavailable, alone: Alone<'_>) -> Decision {
+        match policy {
+            Unavailable::Deny => Decision::unavailable(None),
             Unavailable::Allow => {
-                let id = Id(rand::random());
-                let reservation = self.go_on(&mut state.lock(), state, asked, asked.lines.clone(), id, None);
-                Decision::free(reservation, Mode::Allow, store)
+                let (id, lines) = (Id(rand::random()), alone.asked.lines.clone());
+                let reservation = self.go_on(&mut alone.state.lock(), alone, lines, id, None);
+                Decision::free(reservation, Mode::Allow, None)
             }
-            Unavailable::Local => self.by_share(state, asked),
-        };
-        Decision { store, ..decision }
+            Unavailable::Local => self.by_share(alone),
+        }
     }
 
-    fn by_share(self: &Arc<Self>, state: &Arc<TenantState>, asked: &Asked<'_>) -> Decision {
+    fn by_share(self: &Arc<Self>, alone: Alone<'_>) -> Decision {
+        let Alone { state, asked, .. } = alone;
         let proxies = self.proxies();
         let now = self.clock.micros();
         // The lock is held from the count of streams to the entry of this one.
@@ -86,7 +90,7 @@ impl Inner {
             let meters = Meters::reserved(tenant.meters.as_ref(), &told);
             tenant.meters.clone_from(&meters);
             tenant.stops = stop_lines(&asked.lines).into();
-            reservation = self.go_on(&mut tenant, state, asked, asked_here.lines.clone(), id, meters);
+            reservation = self.go_on(&mut tenant, alone, asked_here.lines.clone(), id, meters);
         }
         Decision::of(&asked_here, &reply, || Verdict::Admitted(reservation), Mode::Local)
     }
@@ -123,21 +127,23 @@ impl Inner {
     fn go_on(
         self: &Arc<Self>,
         tenant: &mut TenantInner,
-        state: &Arc<TenantState>,
-        asked: &Asked<'_>,
+        Alone { state, asked, late }: Alone<'_>,
         lines: Vec<Line>,
         id: Id,
         meters: Option<Arc<Meters>>,
     ) -> Option<Reservation> {
-        if !asked.lines.iter().any(Line::is_held) {
-            for line in &asked.lines {
-                tenant.owe(line, line.cost);
-            }
+        let (mut whole, counted): (Vec<Line>, Vec<Line>) = asked.lines.iter().cloned().partition(Line::is_held);
+        let is_held = !whole.is_empty();
+        match late {
+            Some(late) => owe_unless_charged(late, state, counted),
+            None if is_held => whole.clone_from(&asked.lines),
+            None => counted.iter().for_each(|line| tenant.owe(line, line.cost)),
+        }
+        if !is_held {
             return None;
         }
         let draw = meters.map(|meters| Draw::new(meters, stop_lines(&lines)));
-        let open = Open::new(id, Arc::clone(state), lines.into(), Some(asked.lines.clone().into()), draw);
-        let open = Arc::new(open);
+        let open = Arc::new(Open::new(id, Arc::clone(state), lines.into(), Some(whole.into()), draw));
         tenant.open.insert(id, Arc::clone(&open));
         Some(Reservation::new(Arc::clone(self), open))
     }

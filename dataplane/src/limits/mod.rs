@@ -17,6 +17,7 @@ pub mod account;
 pub mod calendar;
 mod clock;
 mod decision;
+mod doubt;
 mod local;
 mod meter;
 pub mod plan;
@@ -38,11 +39,12 @@ pub use self::reservation::Reservation;
 use self::account::{Account, Admitted, Call, Id, Line, Reply};
 use self::clock::Clock;
 use self::decision::Asked;
-use self::local::{Local, stop_lines, told};
+use self::doubt::Doubt;
+use self::local::{Alone, Local, stop_lines, told};
 use self::meter::{Draw, Meters};
 use self::publish::{Counts, Settled};
 use self::queue::Queue;
-use self::redis::Redis;
+use self::redis::{Answer, Redis};
 use self::reservation::{Home, Open};
 use self::tenants::{TenantState, Tenants};
 use relay_snapshot::SecretText;
@@ -252,13 +254,14 @@ impl Inner {
     ) -> Decision {
         let id = Id(rand::random());
         let mut doubt = Doubt { limiter: self, state, id, lines: &asked.lines, is_asked: true };
-        let (reply, store) = redis.admit(&state.id, id, &asked.lines).await;
-        doubt.is_asked = reply.is_none() && store.is_some();
+        let Answer { admitted, call, late } = redis.admit(&state.id, id, &asked.lines).await;
+        doubt.is_asked = admitted.is_none() && call.is_some();
         drop(doubt);
-        if let Some(reply) = reply {
-            return Decision { store, ..self.decided(state, asked, id, &reply, Mode::Shared) };
-        }
-        self.without_redis(plan, state, asked, store)
+        let decision = match admitted {
+            Some(reply) => self.decided(state, asked, id, &reply, Mode::Shared),
+            None => self.without_redis(plan.on_unavailable, Alone { state, asked, late }),
+        };
+        Decision { store: call, ..decision }
     }
 
     /// An account decided on the whole limit.
@@ -319,26 +322,6 @@ impl Inner {
         drop(home);
         if !self.queue.push(open, used) {
             self.counts.add(Settled::Lost, 1);
-        }
-    }
-}
-
-/// A question to Redis. Without an answer in time, or with a client that left meanwhile, Redis may have reserved what nobody here heard of: it is
-/// given back at once, and not when it runs out.
-struct Doubt<'a> {
-    limiter: &'a Inner,
-    state: &'a Arc<TenantState>,
-    id: Id,
-    lines: &'a [Line],
-    is_asked: bool,
-}
-
-impl Drop for Doubt<'_> {
-    fn drop(&mut self) {
-        if self.is_asked && self.lines.iter().any(Line::is_held) {
-            let open = Open::doubtful(self.id, Arc::clone(self.state), self.lines);
-            // Lost, it runs out by itself; it is no settle that anybody misses.
-            let _ = self.limiter.queue.push(Arc::new(open), Used::default());
         }
     }
 }

@@ -30,8 +30,11 @@ use super::account::{Admitted, Call, Id, Limit, Line, Reply, Rule, script};
 use super::decision::{StoreCall, StoreResult};
 use super::plan::{LineUnit, Used};
 use super::{LimiterError, RedisOptions};
+use ::redis::Cmd;
 use relay_snapshot::{ObjectId, RateLimit};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -48,6 +51,30 @@ pub(super) struct Redis {
     supervisor: AbortHandle,
 }
 
+/// What came of a decision.
+#[derive(Default)]
+pub(super) struct Answer {
+    /// `None`: it is to be made here.
+    pub(super) admitted: Option<Admitted>,
+    /// There when Redis was asked, or waited for.
+    pub(super) call: Option<StoreCall>,
+    /// There when Redis was asked and did not answer in time.
+    pub(super) late: Option<Late>,
+}
+
+/// The answer to a decision, when nobody waits for it any more.
+pub(super) struct Late(Pin<Box<dyn Future<Output = Result<Vec<i64>, Sick>> + Send>>);
+
+impl Late {
+    /// How long it may take. One that takes longer never comes: its connection has been replaced by then.
+    pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Whether Redis let the request pass. False, too, if it never says.
+    pub(super) async fn admits(self) -> bool {
+        timeout(Self::PATIENCE, self.0).await.is_ok_and(|numbers| numbers.is_ok_and(|numbers| script::admits(&numbers)))
+    }
+}
+
 impl Redis {
     pub(super) fn open(options: &RedisOptions, runtime: &Handle) -> Result<Self, LimiterError> {
         let target = Target::new(options)?;
@@ -57,30 +84,39 @@ impl Redis {
         Ok(Self { scripts, circuit: Circuit::new(), links, budget: options.budget, supervisor })
     }
 
-    /// One decision. `None`: it is to be made here. The call is there when Redis was asked, or waited for.
-    pub(super) async fn admit(
+    /// One decision.
+    pub(super) async fn admit(&self, tenant: &ObjectId, id: Id, lines: &[Line]) -> Answer {
+        if self.circuit.is_open() {
+            return Answer::default();
+        }
+        let (start, mut late) = (Instant::now(), None);
+        let asked = self.ask(tenant, id, lines, start + self.budget, &mut late).await;
+        let call = |result| Some(StoreCall { result, elapsed: start.elapsed() });
+        let (admitted, call) = match asked {
+            Ok(admitted) => (Some(admitted), call(StoreResult::Ok)),
+            Err(Sick::Slow) => (None, call(StoreResult::Timeout)),
+            Err(_) => (None, call(StoreResult::Error)),
+        };
+        Answer { admitted, call, late }
+    }
+
+    async fn ask(
         &self,
         tenant: &ObjectId,
         id: Id,
         lines: &[Line],
-    ) -> (Option<Admitted>, Option<StoreCall>) {
-        if self.circuit.is_open() {
-            return (None, None);
-        }
-        let start = Instant::now();
-        let asked = self.ask(tenant, id, lines, start + self.budget).await;
-        let call = |result| Some(StoreCall { result, elapsed: start.elapsed() });
-        match asked {
-            Ok(admitted) => (Some(admitted), call(StoreResult::Ok)),
-            Err(Sick::Slow) => (None, call(StoreResult::Timeout)),
-            Err(_) => (None, call(StoreResult::Error)),
-        }
-    }
-
-    async fn ask(&self, tenant: &ObjectId, id: Id, lines: &[Line], deadline: Instant) -> Result<Admitted, Sick> {
+        deadline: Instant,
+        late: &mut Option<Late>,
+    ) -> Result<Admitted, Sick> {
         let link = timeout_at(deadline, self.circuit.link()).await.map_err(|_| Sick::Slow)?.ok_or(Sick::Gone)?;
-        let call = Call::Admit { id, lines };
-        let answer = timeout_at(deadline, self.run(&link, tenant, &call)).await.unwrap_or(Err(Sick::Slow));
+        let (call, sent) = (Call::Admit { id, lines }, Arc::new(AtomicBool::new(false)));
+        let mut numbers = Box::pin(self.send(&link, tenant, &call, Arc::clone(&sent)));
+        let answer = if let Ok(numbers) = timeout_at(deadline, &mut numbers).await {
+            numbers.and_then(|numbers| read(&call, &numbers))
+        } else {
+            *late = sent.load(Relaxed).then_some(Late(numbers));
+            Err(Sick::Slow)
+        };
         match answer {
             Ok(Reply::Admitted(admitted)) => {
                 Circuit::hit(&link);
@@ -132,15 +168,28 @@ impl Redis {
         Ok(proxies)
     }
 
-    async fn run(&self, link: &Link, tenant: &ObjectId, call: &Call<'_>) -> Result<Reply, Sick> {
-        let arguments = script::arguments(call, None);
-        let numbers: Vec<i64> = link
-            .call(&self.scripts, &script::keys(tenant), |command| {
+    async fn run(&self, link: &Arc<Link>, tenant: &ObjectId, call: &Call<'_>) -> Result<Reply, Sick> {
+        let numbers = self.send(link, tenant, call, Arc::default()).await?;
+        read(call, &numbers)
+    }
+
+    /// One round trip. `sent` becomes true as soon as Redis may hear of it.
+    fn send(
+        &self,
+        link: &Arc<Link>,
+        tenant: &ObjectId,
+        call: &Call<'_>,
+        sent: Arc<AtomicBool>,
+    ) -> impl Future<Output = Result<Vec<i64>, Sick>> + Send + use<> {
+        let (link, scripts) = (Arc::clone(link), Arc::clone(&self.scripts));
+        let (keys, arguments) = (script::keys(tenant), script::arguments(call, None));
+        async move {
+            let write = |command: &mut Cmd| {
+                sent.store(true, Relaxed);
                 command.arg(&arguments);
-            })
-            .await
-            .map_err(|error| told(&error))?;
-        script::reply(call, &numbers).map_err(|_| Sick::Odd)
+            };
+            link.call(&scripts, &keys, write).await.map_err(|error| told(&error))
+        }
     }
 
     /// Says that this proxy is there, for so long; zero: no more. How many are.
@@ -148,6 +197,10 @@ impl Redis {
         let beat = link.beat(&self.scripts, ttl);
         timeout(patience, beat).await.map_err(|_| Sick::Slow)?.map_err(|error| told(&error))
     }
+}
+
+fn read(call: &Call<'_>, numbers: &[i64]) -> Result<Reply, Sick> {
+    script::reply(call, numbers).map_err(|_| Sick::Odd)
 }
 
 fn told(error: &::redis::RedisError) -> Sick {

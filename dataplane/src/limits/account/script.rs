@@ -84,6 +84,11 @@ pub fn reply(call: &Call<'_>, numbers: &[i64]) -> Result<Reply, Malformed> {
     numbers.end().map(|()| reply)
 }
 
+/// Of the script's reply to [`Call::Admit`]: whether the request may begin.
+pub fn admits(numbers: &[i64]) -> bool {
+    numbers.first() == Some(&1)
+}
+
 struct Arguments(Vec<String>);
 
 impl Arguments {

@@ -1,8 +1,9 @@
 //! What a proxy decides by itself, and that what it decided is counted once.
 
-use super::recovery::{ESTIMATE, cut_off, limited, options, until_shared, used};
+use super::recovery::{ESTIMATE, cut_off, limited, options, until_mode, until_shared, used};
 use super::server::RedisServer;
-use super::{Decision, Estimate, Limiter, Mode, RedisOptions, TenantPlan, budget, eventually, held, per_hour, tokens};
+use super::{Decision, Estimate, Limiter, Mode, RedisOptions, TenantPlan, Verdict};
+use super::{budget, eventually, held, per_hour, requests, tokens};
 use relay_snapshot::Limits;
 use std::time::Duration;
 
@@ -51,4 +52,39 @@ async fn a_decision_that_comes_late_ends_no_stream_of_a_budget_that_is_not_spent
     assert!(!running.stop().unwrap().is_cancelled());
     running.progress(used(10, 990));
     assert!(running.stop().unwrap().is_cancelled());
+}
+
+#[tokio::test]
+async fn a_request_that_redis_counted_too_late_is_counted_once() {
+    let server = RedisServer::start().await;
+    let (limiter, other) = (server.limiter(hasty()), server.limiter(options()));
+    until_shared(&limiter).await;
+    let limits = Limits { requests: Some(per_hour(1, 10)), ..Limits::default() };
+    for (limits, name) in
+        [(limits.clone(), "requests"), (Limits { streams: Some(5), ..limits }, "requests and streams")]
+    {
+        let plan = limited(limits);
+        let decision = late(&server, &limiter, &plan, Estimate::default()).await;
+        assert!(matches!(decision.verdict, Verdict::Admitted(_)), "{name}");
+    }
+    until_shared(&limiter).await;
+    limiter.close().await;
+    let plan = limited(requests(per_hour(1, 10)));
+    assert_eq!(other.admit(&plan, None, Estimate::default()).await.standings[0].remaining, 7);
+}
+
+#[tokio::test]
+async fn a_request_that_redis_was_asked_for_and_never_counted_is_charged_when_it_is_back() {
+    let mut server = RedisServer::start().await;
+    let limiter = server.limiter(hasty());
+    until_shared(&limiter).await;
+    let plan = limited(requests(per_hour(1, 10)));
+    server.signal("STOP");
+    let decision = limiter.admit(&plan, None, Estimate::default()).await;
+    assert!(matches!((decision.mode, decision.verdict), (Mode::Local, Verdict::Admitted(None))));
+    server.kill();
+    server.restart().await;
+    until_mode(&limiter, "shared").await;
+    eventually("it is charged", async || server.run::<bool>("HEXISTS relay:{team/a}:state requests").await).await;
+    assert_eq!(limiter.admit(&plan, None, Estimate::default()).await.standings[0].remaining, 8);
 }
