@@ -6,16 +6,20 @@
 //!        drawn   what this proxy's streams took beyond their reservations, and the account has not been told
 //! ```
 //!
-//! A stream that draws more than is left ends all of the tenant's streams here; the account is told within a second, and so are other proxies.
+//! A stream that draws more than is left ends all of the tenant's streams here; the account is told within a second, and so are other proxies. What
+//! others draw in this second is not known: so when a noticeable part of what is left was drawn here, the account is told at once.
 
 use super::account::{Limit, Line, WindowLevel};
 use super::plan::Used;
 use crate::drain::Cut;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 #[cfg(test)]
 mod tests;
+
+/// The account is told at once when the part of what is left that was drawn and not told is larger than one of so many.
+const PARTS: u64 = 8;
 
 /// One budget in one of its windows.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ struct Meter {
 pub(super) struct Meters {
     list: Box<[Meter]>,
     cut: Cut,
+    /// The account is to be told at once; it is being told as soon as this is false again.
+    due: AtomicBool,
 }
 
 /// How one stop line stood when something was told of it.
@@ -88,7 +94,11 @@ impl Meters {
                 return Some(Arc::clone(before));
             }
         }
-        Some(Arc::new(Self { list: told.iter().map(Meter::new).collect(), cut: Cut::default() }))
+        Some(Arc::new(Self {
+            list: told.iter().map(Meter::new).collect(),
+            cut: Cut::default(),
+            due: AtomicBool::new(false),
+        }))
     }
 
     fn fits(&self, told: &[Told<'_>]) -> bool {
@@ -104,6 +114,16 @@ impl Meters {
     /// What ends the streams.
     pub(super) fn cut(&self) -> &Cut {
         &self.cut
+    }
+
+    /// Whether the account is to be told at once.
+    pub(super) fn is_due(&self) -> bool {
+        self.due.load(Relaxed)
+    }
+
+    /// What was drawn up to now is about to be told.
+    pub(super) fn telling(&self) {
+        self.due.store(false, Relaxed);
     }
 
     /// A refresh told how the budgets stand, `acknowledged` drawn tokens included. Those of other windows are left alone.
@@ -145,6 +165,11 @@ impl Meter {
         }
     }
 
+    /// Much of what is left was drawn here, and others do not know.
+    fn is_due(&self) -> bool {
+        self.drawn.load(Relaxed).saturating_mul(PARTS) >= self.left()
+    }
+
     fn left(&self) -> u64 {
         let gone = self.used.load(Relaxed).saturating_add(self.drawn.load(Relaxed));
         self.amount.load(Relaxed).saturating_sub(gone)
@@ -174,20 +199,23 @@ impl Draw {
         &self.meters
     }
 
-    /// The stream has used so much in all. Ends the tenant's streams here when nothing is left.
-    pub(super) fn progress(&self, used: Used) {
-        let mut spent = false;
+    /// The stream has used so much in all. Ends the tenant's streams here when nothing is left. True: the account is to be told at once, and nobody was
+    /// told so before.
+    pub(super) fn progress(&self, used: Used) -> bool {
+        let (mut spent, mut due) = (false, false);
         for ((line, drawn), meter) in self.lines.iter().zip(&self.drawn).zip(&self.meters.list) {
             let now = line.truth(used).saturating_sub(line.cost);
             let before = drawn.fetch_max(now, Relaxed);
             if now > before {
                 meter.drawn.fetch_add(now - before, Relaxed);
                 spent |= meter.left() == 0;
+                due |= meter.is_due();
             }
         }
         if spent && !self.meters.cut.is_cancelled() {
             self.meters.cut.cancel();
         }
+        due && !self.meters.is_due() && !self.meters.due.swap(true, Relaxed)
     }
 
     /// How much is drawn now, per meter: what a refresh is about to tell.

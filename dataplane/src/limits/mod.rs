@@ -54,7 +54,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -74,6 +74,8 @@ struct Inner {
     tenants: Tenants,
     local: Local,
     queue: Queue,
+    /// A budget that ends streams is to be told of before the next tick.
+    due: Notify,
     clock: Clock,
     counts: Counts,
     mode: watch::Sender<LimitsMode>,
@@ -219,6 +221,7 @@ impl Inner {
             tenants: Tenants::new(),
             local: Local::new(),
             queue: Queue::default(),
+            due: Notify::new(),
             clock: Clock::new(),
             counts: Counts::default(),
             mode: watch::Sender::new(mode),

@@ -78,13 +78,12 @@ impl Open {
         }
     }
 
-    fn saw(&self, used: Used) {
+    /// True: as [`Draw::progress`].
+    fn saw(&self, used: Used) -> bool {
         self.input.store(used.input, Relaxed);
         self.output.store(used.output, Relaxed);
         self.characters.store(used.characters, Relaxed);
-        if let Some(draw) = &self.draw {
-            draw.progress(used);
-        }
+        self.draw.as_ref().is_some_and(|draw| draw.progress(used))
     }
 }
 
@@ -105,8 +104,10 @@ impl Reservation {
     /// Tells what the request used so far, in all: the last word counts, but a budget that ends streams takes nothing back before the end. Some
     /// nanoseconds, no lock; may be called at each event.
     pub fn progress(&self, used: Used) {
-        if let Some(open) = &self.open {
-            open.saw(used);
+        if let Some(open) = &self.open
+            && open.saw(used)
+        {
+            self.limiter.due.notify_one();
         }
     }
 
@@ -124,7 +125,8 @@ impl Reservation {
         let Some(open) = self.open.take() else { return };
         let used = used.unwrap_or_else(|| open.seen());
         if let Some(draw) = &open.draw {
-            draw.progress(used);
+            // Its settle tells all.
+            let _ = draw.progress(used);
         }
         open.tenant.closed(open.id);
         self.limiter.settle(open, used);

@@ -190,6 +190,11 @@ impl TenantInner {
         !self.open.is_empty() && (!self.stops.is_empty() || self.open.values().any(is_local))
     }
 
+    /// Whether a budget that ends streams is to be told of at once.
+    pub(super) fn is_due(&self) -> bool {
+        self.open.values().any(|open| open.draw.as_ref().is_some_and(|draw| draw.meters().is_due()))
+    }
+
     fn is_forgotten(&self) -> bool {
         self.open.is_empty() && self.owed.is_empty() && self.debts.is_empty() && self.used_at.elapsed() >= REMEMBERED
     }

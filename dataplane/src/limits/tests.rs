@@ -20,7 +20,7 @@ mod sick;
 /// For tests that count exactly: a busy machine must not push a decision over its budget.
 const PATIENT: Duration = Duration::from_secs(20);
 
-fn patient() -> RedisOptions {
+pub(in crate::limits) fn patient() -> RedisOptions {
     RedisOptions { budget: PATIENT, ..RedisOptions::new(String::new()) }
 }
 
@@ -96,7 +96,7 @@ pub(in crate::limits) fn refused(decision: Decision) -> (Refused, Option<Duratio
 }
 
 /// Tries until it is so; a condition that never comes true fails the test.
-async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub(in crate::limits) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let tries = async {
         let mut interval = tokio::time::interval(Duration::from_millis(5));
         loop {

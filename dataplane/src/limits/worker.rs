@@ -16,7 +16,7 @@ use super::{Inner, Store};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until};
 
 /// From one look at what is held to the next; budgets that end streams are looked at each time.
 const TICK: Duration = Duration::from_secs(1);
@@ -26,14 +26,27 @@ const REFRESH_TICKS: u64 = 10;
 const HEARTBEAT_TICKS: u64 = 5;
 /// Ticks from one look for tenants to forget to the next.
 const SWEEP_TICKS: u64 = 600;
+/// From one telling of budgets that are about to be spent to the next, at least.
+const PACE: Duration = Duration::from_millis(100);
 /// How long one call of the worker may take: longer than a decision, for nobody waits; short enough to notice soon that nothing works.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Until the limiter is closed.
 pub(super) async fn run(inner: Arc<Inner>) {
-    let mut worker =
-        Worker { inner: &inner, tick: 0, failed_probes: 0, good_probes: 0, needed_probes: 1, closed_at: None };
-    let mut ticks = interval(TICK);
+    run_every(inner, TICK).await;
+}
+
+async fn run_every(inner: Arc<Inner>, tick: Duration) {
+    let mut worker = Worker {
+        inner: &inner,
+        tick: 0,
+        failed_probes: 0,
+        good_probes: 0,
+        needed_probes: 1,
+        closed_at: None,
+        told_at: None,
+    };
+    let mut ticks = interval(tick);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let _closed = inner.closed.clone().drop_guard();
     match &inner.store {
@@ -52,6 +65,8 @@ struct Worker<'a> {
     needed_probes: u32,
     /// When decisions began to ask Redis, while they do.
     closed_at: Option<Instant>,
+    /// When budgets that are about to be spent were told of last.
+    told_at: Option<Instant>,
 }
 
 impl Worker<'_> {
@@ -78,6 +93,7 @@ impl Worker<'_> {
                     () = self.inner.closing.cancelled() => return self.end(redis, &link).await,
                     _ = phase.changed() => {}
                     _ = ticks.tick() => self.on_tick(redis, &link).await,
+                    () = self.due() => self.tell_due(redis, &link).await,
                     () = self.inner.queue.filled() => self.flush(redis, &link).await,
                 }
             } else {
@@ -98,6 +114,20 @@ impl Worker<'_> {
                 }
             }
         }
+    }
+
+    /// Waits until a budget is about to be spent, and [`PACE`] has passed. Cancel-safe.
+    async fn due(&self) {
+        if let Some(told_at) = self.told_at {
+            sleep_until(told_at + PACE).await;
+        }
+        self.inner.due.notified().await;
+    }
+
+    async fn tell_due(&mut self, redis: &Redis, link: &Arc<Link>) {
+        self.told_at = Some(Instant::now());
+        let due = self.inner.tenants.all().into_iter().filter(|state| state.lock().is_due());
+        self.refresh_all(redis, link, due.collect()).await;
     }
 
     fn tell_mode(&self, phase: &Phase) {

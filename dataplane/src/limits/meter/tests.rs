@@ -29,10 +29,10 @@ fn the_event_that_crosses_the_budget_ends_the_stream_and_none_before() {
     let line = line(100, 10);
     let draw = stream(None, &line, 10);
     for tokens in [0, 50, 89] {
-        draw.progress(output(tokens));
+        let _ = draw.progress(output(tokens));
         assert!(!draw.meters().cut().is_cancelled(), "{tokens}");
     }
-    draw.progress(output(90));
+    let _ = draw.progress(output(90));
     assert!(draw.meters().cut().is_cancelled());
 }
 
@@ -42,10 +42,10 @@ fn streams_draw_from_one_meter_and_end_together() {
     let first = stream(None, &line, 10);
     let second = stream(Some(first.meters()), &line, 20);
     assert!(Arc::ptr_eq(first.meters(), second.meters()));
-    first.progress(output(40));
-    second.progress(output(39));
+    let _ = first.progress(output(40));
+    let _ = second.progress(output(39));
     assert!(!first.meters().cut().is_cancelled());
-    first.progress(output(41));
+    let _ = first.progress(output(41));
     assert!(second.meters().cut().is_cancelled());
 }
 
@@ -54,9 +54,9 @@ fn what_is_told_twice_is_drawn_once() {
     let line = line(100, 10);
     let draw = stream(None, &line, 10);
     for _ in 0..10 {
-        draw.progress(output(80));
+        let _ = draw.progress(output(80));
     }
-    draw.progress(output(20));
+    let _ = draw.progress(output(20));
     assert_eq!(draw.meters().left(), 10);
 }
 
@@ -64,9 +64,9 @@ fn what_is_told_twice_is_drawn_once() {
 fn a_refresh_counts_what_was_told_with_it_no_second_time() {
     let line = line(100, 10);
     let draw = stream(None, &line, 10);
-    draw.progress(output(30));
+    let _ = draw.progress(output(30));
     let snapshot = draw.snapshot();
-    draw.progress(output(35));
+    let _ = draw.progress(output(35));
     draw.acknowledged(&snapshot);
     // 40 of this stream, and 20 that others used.
     draw.meters().refreshed(&told(&line, 60, 1));
@@ -91,7 +91,7 @@ fn a_settle_gives_back_what_was_reserved_and_keeps_what_was_drawn() {
         let second = stream(Some(first.meters()), &line, 20);
         (first, second)
     };
-    first.progress(output(30));
+    let _ = first.progress(output(30));
     first.settled(output(30));
     assert_eq!(second.meters().left(), 50);
     second.settled(Used::default());
@@ -113,7 +113,7 @@ fn the_next_window_has_a_meter_of_its_own() {
 fn a_budget_that_was_raised_lets_new_streams_run() {
     let small = line(100, 10);
     let old = stream(None, &small, 10);
-    old.progress(output(90));
+    let _ = old.progress(output(90));
     assert!(old.meters().cut().is_cancelled());
     let large = line(1000, 10);
     let new = stream(Some(old.meters()), &large, 110);
@@ -125,17 +125,33 @@ fn a_budget_that_was_raised_lets_new_streams_run() {
 fn while_redis_is_away_the_share_of_what_was_left_remains() {
     let line = line(100, 10);
     let draw = stream(None, &line, 10);
-    draw.progress(output(30));
+    let _ = draw.progress(output(30));
     assert_eq!(draw.meters().left(), 60);
     draw.meters().share(3);
     assert_eq!(draw.meters().left(), 20);
-    draw.progress(output(49));
+    let _ = draw.progress(output(49));
     assert!(!draw.meters().cut().is_cancelled());
-    draw.progress(output(50));
+    let _ = draw.progress(output(50));
     assert!(draw.meters().cut().is_cancelled());
 }
 
 #[test]
 fn without_such_a_budget_there_is_no_meter() {
     assert!(Meters::admitted(None, &[]).is_none());
+}
+
+#[test]
+fn the_account_is_to_be_told_once_when_an_eighth_of_what_is_left_is_drawn() {
+    let line = line(1000, 10);
+    let draw = stream(None, &line, 100);
+    // 100 of the 900 that were left are an eighth of the 800 that are.
+    for (tokens, due) in [(99, false), (100, true), (500, false)] {
+        assert_eq!(draw.progress(output(tokens)), due, "{tokens}");
+    }
+    draw.meters().telling();
+    let told = draw.snapshot();
+    draw.acknowledged(&told);
+    draw.meters().refreshed(&self::told(&line, 600, 1));
+    assert!(!draw.progress(output(501)), "of 400 that are left");
+    assert!(draw.progress(output(545)));
 }

@@ -80,6 +80,9 @@ fn chunks(state: &Arc<TenantState>, which: impl Fn(Home) -> bool) -> Vec<Chunk> 
     open.retain(|open| which(*open.home()));
     let windows = state.lock().stops.clone();
     let with_draws = |open: &Arc<Open>| {
+        if let Some(draw) = &open.draw {
+            draw.meters().telling();
+        }
         let drawn = open.draw.as_ref().map(Draw::snapshot).unwrap_or_default();
         (Arc::clone(open), drawn)
     };

@@ -1,11 +1,15 @@
-//! What the worker does by the clock, where there is no Redis.
+//! What the worker does by the clock, and what it does sooner.
 
 use super::HEARTBEAT_TICKS;
+use crate::limits::redis::Redis;
 use crate::limits::tenants::REMEMBERED;
-use crate::limits::tests::{budget, held, per_hour, plan, refused, requests, tenant, tokens};
-use crate::limits::{Estimate, Limiter, TenantPlan, Used};
+use crate::limits::tests::server::RedisServer;
+use crate::limits::tests::{budget, eventually, held, patient, per_hour, plan, refused, requests, tenant, tokens};
+use crate::limits::{Estimate, Inner, Limiter, LimitsMode, RedisOptions, Store, TenantPlan, Used};
 use relay_snapshot::{Limits, Unavailable};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::time::sleep;
 
 const ESTIMATE: Estimate = Estimate { input: 10, output: 90, characters: 0 };
@@ -69,4 +73,32 @@ async fn a_tenant_that_sends_nothing_for_long_is_forgotten_and_one_that_holds_so
 fn a_proxy_is_counted_without_a_gap() {
     // Two words may be lost.
     assert!(super::PRESENT >= 3 * super::TICK * u32::try_from(HEARTBEAT_TICKS).unwrap());
+}
+
+#[tokio::test]
+async fn a_budget_that_is_about_to_be_spent_is_told_of_before_the_next_tick() {
+    let server = RedisServer::start().await;
+    let options = RedisOptions { url: server.url().to_owned().into(), ..patient() };
+    let redis = Redis::open(&options, &Handle::current()).unwrap();
+    let inner = Arc::new(Inner::new(Store::Redis(redis), 1, LimitsMode::Shared));
+    // The first tick comes at once, and no other.
+    let worker = tokio::spawn(super::run_every(Arc::clone(&inner), Duration::from_hours(1)));
+    let (limiter, other) =
+        (Limiter { inner, worker: OnceLock::from(worker.abort_handle()) }, server.limiter(patient()));
+    let plan = limited(Limits { budgets: vec![budget(1000, true)], ..Limits::default() });
+    let (here, there) =
+        (held(limiter.admit(&plan, None, ESTIMATE).await), held(other.admit(&plan, None, ESTIMATE).await));
+    for output in [200, 400, 600, 800] {
+        here.progress(Used { input: 10, output, characters: 0 });
+        eventually("it is told", async || {
+            let decision = other.admit(&plan, None, Estimate::default()).await;
+            decision.standings[0].remaining == 1000 - 20 - output
+        })
+        .await;
+    }
+    // The other's tick, or what it drew itself, tells it; then this one's next word tells the rest here.
+    there.progress(Used { input: 10, output: 180, characters: 0 });
+    there.stop().unwrap().cancelled().await;
+    here.progress(Used { input: 10, output: 830, characters: 0 });
+    here.stop().unwrap().cancelled().await;
 }
