@@ -198,7 +198,7 @@ impl Limiter {
             // Over time, the worker is aborted with the limiter.
             let _ = tokio::time::timeout(LAST_SETTLES, self.inner.closed.cancelled()).await;
         }
-        let lost = self.inner.queue.len();
+        let lost = self.inner.queue.waiting();
         if lost > 0 {
             self.inner.counts.add(Settled::Lost, lost);
             tracing::warn!(lost, "Redis did not take what the last requests used");

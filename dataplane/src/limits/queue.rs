@@ -21,8 +21,23 @@ pub(super) struct Job {
     pub(super) open: Arc<Open>,
     pub(super) used: Used,
     pub(super) since: Instant,
-    /// It was sent, and no answer came: Redis may know of it.
-    pub(super) is_sent: bool,
+    pub(super) stage: Stage,
+}
+
+/// How far a job came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Redis knows nothing of it.
+    New,
+    /// It was sent, and no answer came: Redis may have settled it.
+    Sent,
+    /// Redis answered that it had lost the reservation: it is to be charged, which may be sent again and again.
+    Unheld,
+}
+
+/// How many of them somebody misses: what is in doubt runs out by itself.
+fn missed<'a>(jobs: impl Iterator<Item = &'a Job>) -> usize {
+    jobs.filter(|job| !job.open.is_doubtful).count()
 }
 
 /// First in, first out.
@@ -44,7 +59,7 @@ impl Queue {
         if jobs.len() >= CAPACITY {
             return false;
         }
-        jobs.push_back(Job { open, used, since: Instant::now(), is_sent: false });
+        jobs.push_back(Job { open, used, since: Instant::now(), stage: Stage::New });
         drop(jobs);
         self.filled.notify_one();
         true
@@ -57,14 +72,14 @@ impl Queue {
         jobs.drain(..count).collect()
     }
 
-    /// Puts back what was taken and could not be done, in its order. There is room: a full queue loses the newest.
+    /// Puts back what was taken and could not be done, in its order, and says how many are lost for it: a full queue loses the newest.
     #[must_use]
     pub(super) fn put_back(&self, taken: Vec<Job>) -> usize {
         let mut jobs = self.lock();
         for job in taken.into_iter().rev() {
-            jobs.push_front(Job { is_sent: true, ..job });
+            jobs.push_front(job);
         }
-        let lost = jobs.len().saturating_sub(CAPACITY);
+        let lost = missed(jobs.iter().skip(CAPACITY));
         jobs.truncate(CAPACITY);
         lost
     }
@@ -73,10 +88,15 @@ impl Queue {
     pub(super) fn expire(&self) -> usize {
         let mut jobs = self.lock();
         let old = jobs.iter().take_while(|job| job.since.elapsed() > PATIENCE).count();
-        jobs.drain(..old);
-        old
+        missed(jobs.drain(..old).collect::<Vec<_>>().iter())
     }
 
+    /// How many would be lost if no more were sent.
+    pub(super) fn waiting(&self) -> usize {
+        missed(self.lock().iter())
+    }
+
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.lock().len()
     }

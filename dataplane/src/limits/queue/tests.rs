@@ -65,3 +65,13 @@ async fn what_waited_for_five_minutes_is_dropped_and_nothing_else() {
     advance(Duration::from_millis(1)).await;
     assert_eq!((queue.expire(), ids(&queue, 10)), (1, vec![2]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_misses_is_not_counted_as_lost() {
+    let (queue, mut open) = (Queue::default(), opens());
+    let in_doubt = Arc::new(Open::doubtful(Id(0), Arc::clone(&open().tenant), &[]));
+    assert!(queue.push(in_doubt, Used::default()) && queue.push(open(), Used::default()));
+    assert_eq!(queue.waiting(), 1);
+    advance(PATIENCE + Duration::from_millis(1)).await;
+    assert_eq!((queue.expire(), queue.len()), (1, 0));
+}

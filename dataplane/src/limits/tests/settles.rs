@@ -132,3 +132,18 @@ async fn what_is_seen_of_the_limits_is_published() {
     until_mode(&limiter, "shared").await;
     shows(r#"relay_limits_mode{mode="shared"} 1"#);
 }
+
+#[tokio::test]
+async fn what_an_emptied_redis_forgot_is_charged_although_it_refuses_that_at_first() {
+    let server = RedisServer::start().await;
+    let limiter = server.limiter(options());
+    let plan = limited(tokens(per_hour(1, 1000)));
+    let running = held(limiter.admit(&plan, None, ESTIMATE).await);
+    let () = server.run("FLUSHALL").await;
+    // It still answers that it knows nothing of the reservation.
+    let () = server.run("ACL SETUSER default -zadd").await;
+    running.settle(used(10, 20));
+    eventually("it refuses", async || !server.run::<Vec<redis::Value>>("ACL LOG").await.is_empty()).await;
+    let () = server.run("ACL SETUSER default +zadd").await;
+    until_left(&server.limiter(options()), &plan, 970).await;
+}

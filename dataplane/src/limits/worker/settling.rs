@@ -4,7 +4,7 @@ use super::{PATIENCE, Worker};
 use crate::limits::account::{Call, Line, Reply};
 use crate::limits::plan::{LineUnit, Used};
 use crate::limits::publish::Settled;
-use crate::limits::queue::Job;
+use crate::limits::queue::{Job, Stage};
 use crate::limits::redis::{Link, Redis};
 use crate::limits::reservation::Home;
 use crate::limits::tenants::{Debt, TenantState};
@@ -28,8 +28,8 @@ impl Worker<'_> {
             let mut unsent = Vec::new();
             for (job, settled) in jobs.into_iter().zip(sent) {
                 match settled {
-                    Some(settled) => self.settled(&job, settled),
-                    None => unsent.push(job),
+                    Ok(settled) => self.settled(&job, settled),
+                    Err(stage) => unsent.push(Job { stage, ..job }),
                 }
             }
             if !unsent.is_empty() {
@@ -90,19 +90,25 @@ impl Worker<'_> {
     }
 }
 
-/// Tells what a request used. `None`: no answer.
-async fn settle(redis: &Redis, link: &Arc<Link>, job: &Job) -> Option<Settled> {
+/// Tells what a request used. Without an answer: how far it came.
+async fn settle(redis: &Redis, link: &Arc<Link>, job: &Job) -> Result<Settled, Stage> {
     let open = &job.open;
     let (id, lines, used) = (open.id, open.whole(), job.used);
-    let settle = Call::Settle { id, lines, used };
-    let Ok(Reply::Settled(known)) = redis.tell(link, &open.tenant.id, &settle, PATIENCE).await else { return None };
-    // What was sent before may have come through then, and is not to be charged twice.
-    if known || job.is_sent || open.is_doubtful {
-        return Some(Settled::Shared);
+    if job.stage != Stage::Unheld {
+        let settle = Call::Settle { id, lines, used };
+        let Ok(Reply::Settled(known)) = redis.tell(link, &open.tenant.id, &settle, PATIENCE).await else {
+            return Err(Stage::Sent);
+        };
+        // What was sent before may have come through then, and is not to be charged twice.
+        if known || job.stage == Stage::Sent || open.is_doubtful {
+            return Ok(Settled::Shared);
+        }
     }
     // Redis lost the reservation, and all that was charged by it.
-    redis.tell(link, &open.tenant.id, &Call::Charge { id, lines, used }, PATIENCE).await.ok()?;
-    Some(Settled::Late)
+    match redis.tell(link, &open.tenant.id, &Call::Charge { id, lines, used }, PATIENCE).await {
+        Ok(_) => Ok(Settled::Late),
+        Err(_) => Err(Stage::Unheld),
+    }
 }
 
 /// Once, however often it is sent: Redis remembers the id.
