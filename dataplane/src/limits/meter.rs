@@ -218,28 +218,29 @@ impl Draw {
         due && !self.meters.is_due() && !self.meters.due.swap(true, Relaxed)
     }
 
-    /// How much is drawn now, per meter: what a refresh is about to tell.
-    pub(super) fn snapshot(&self) -> Vec<u64> {
-        self.drawn.iter().map(|drawn| drawn.load(Relaxed)).collect()
-    }
-
-    /// The account knows of so much, and counts it in what it tells.
-    pub(super) fn acknowledged(&self, snapshot: &[u64]) {
-        for ((known, meter), told) in self.known.iter().zip(&self.meters.list).zip(snapshot) {
-            let before = known.fetch_max(*told, Relaxed);
+    /// The account knows that the stream has used so much, and counts it in what it tells.
+    pub(super) fn acknowledged(&self, seen: Used) {
+        for (((line, drawn), known), meter) in
+            self.lines.iter().zip(&self.drawn).zip(&self.known).zip(&self.meters.list)
+        {
+            // No more than was drawn: another thread may be about to draw what was seen already.
+            let told = line.truth(seen).saturating_sub(line.cost).min(drawn.load(Relaxed));
+            let before = known.fetch_max(told, Relaxed);
             take(&meter.drawn, told.saturating_sub(before));
         }
     }
 
     /// The stream is over and settled: what it did not use of its reservation is there again, what it drew is used.
     pub(super) fn settled(&self, used: Used) {
-        let snapshot = self.snapshot();
-        for (((line, known), meter), drawn) in self.lines.iter().zip(&self.known).zip(&self.meters.list).zip(&snapshot)
+        for (((line, drawn), known), meter) in
+            self.lines.iter().zip(&self.drawn).zip(&self.known).zip(&self.meters.list)
         {
-            meter.used.fetch_add(drawn.saturating_sub(known.load(Relaxed)), Relaxed);
+            let drawn = drawn.load(Relaxed);
+            let untold = drawn.saturating_sub(known.swap(drawn, Relaxed));
+            meter.used.fetch_add(untold, Relaxed);
             take(&meter.used, (line.cost + drawn).saturating_sub(line.truth(used)));
+            take(&meter.drawn, untold);
         }
-        self.acknowledged(&snapshot);
     }
 }
 

@@ -37,15 +37,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
 }
 
 async fn run_every(inner: Arc<Inner>, tick: Duration) {
-    let mut worker = Worker {
-        inner: &inner,
-        tick: 0,
-        failed_probes: 0,
-        good_probes: 0,
-        needed_probes: 1,
-        closed_at: None,
-        told_at: None,
-    };
+    let mut worker = Worker::new(&inner);
     let mut ticks = interval(tick);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let _closed = inner.closed.clone().drop_guard();
@@ -69,7 +61,12 @@ struct Worker<'a> {
     told_at: Option<Instant>,
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
+    fn new(inner: &'a Arc<Inner>) -> Self {
+        let (tick, failed_probes, good_probes, needed_probes) = (0, 0, 0, 1);
+        Self { inner, tick, failed_probes, good_probes, needed_probes, closed_at: None, told_at: None }
+    }
+
     async fn in_memory(&mut self, ticks: &mut Interval) {
         loop {
             tokio::select! {

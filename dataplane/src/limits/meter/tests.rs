@@ -65,9 +65,8 @@ fn a_refresh_counts_what_was_told_with_it_no_second_time() {
     let line = line(100, 10);
     let draw = stream(None, &line, 10);
     let _ = draw.progress(output(30));
-    let snapshot = draw.snapshot();
     let _ = draw.progress(output(35));
-    draw.acknowledged(&snapshot);
+    draw.acknowledged(output(30));
     // 40 of this stream, and 20 that others used.
     draw.meters().refreshed(&told(&line, 60, 1));
     assert_eq!(draw.meters().left(), 35);
@@ -149,9 +148,19 @@ fn the_account_is_to_be_told_once_when_an_eighth_of_what_is_left_is_drawn() {
         assert_eq!(draw.progress(output(tokens)), due, "{tokens}");
     }
     draw.meters().telling();
-    let told = draw.snapshot();
-    draw.acknowledged(&told);
-    draw.meters().refreshed(&self::told(&line, 600, 1));
+    draw.acknowledged(output(500));
+    draw.meters().refreshed(&told(&line, 600, 1));
     assert!(!draw.progress(output(501)), "of 400 that are left");
     assert!(draw.progress(output(545)));
+}
+
+#[test]
+fn what_the_account_was_told_before_it_was_drawn_is_drawn_once() {
+    let line = line(100, 10);
+    let draw = stream(None, &line, 10);
+    draw.acknowledged(output(30));
+    let _ = draw.progress(output(30));
+    draw.acknowledged(output(30));
+    draw.meters().refreshed(&told(&line, 40, 1));
+    assert_eq!(draw.meters().left(), 60);
 }

@@ -83,7 +83,7 @@ impl Link {
     }
 
     /// Whether it leads to several servers: one of them may be gone while the others are well, and the client itself goes where the keys are then.
-    pub(super) fn is_cluster(&self) -> bool {
+    pub(in crate::limits) fn is_cluster(&self) -> bool {
         matches!(self.connection, Connection::Cluster(_))
     }
 

@@ -1,7 +1,7 @@
 //! What the worker does by the clock, and what it does sooner.
 
 use super::HEARTBEAT_TICKS;
-use crate::limits::redis::Redis;
+use crate::limits::redis::{Redis, State};
 use crate::limits::tenants::REMEMBERED;
 use crate::limits::tests::server::RedisServer;
 use crate::limits::tests::{budget, eventually, held, patient, per_hour, plan, refused, requests, tenant, tokens};
@@ -75,16 +75,19 @@ fn a_proxy_is_counted_without_a_gap() {
     assert!(super::PRESENT >= 3 * super::TICK * u32::try_from(HEARTBEAT_TICKS).unwrap());
 }
 
-#[tokio::test]
-async fn a_budget_that_is_about_to_be_spent_is_told_of_before_the_next_tick() {
-    let server = RedisServer::start().await;
+/// A limiter whose worker has its first tick, at once, and no other.
+fn without_ticks(server: &RedisServer) -> Limiter {
     let options = RedisOptions { url: server.url().to_owned().into(), ..patient() };
     let redis = Redis::open(&options, &Handle::current()).unwrap();
     let inner = Arc::new(Inner::new(Store::Redis(redis), 1, LimitsMode::Shared));
-    // The first tick comes at once, and no other.
     let worker = tokio::spawn(super::run_every(Arc::clone(&inner), Duration::from_hours(1)));
-    let (limiter, other) =
-        (Limiter { inner, worker: OnceLock::from(worker.abort_handle()) }, server.limiter(patient()));
+    Limiter { inner, worker: OnceLock::from(worker.abort_handle()) }
+}
+
+#[tokio::test]
+async fn a_budget_that_is_about_to_be_spent_is_told_of_before_the_next_tick() {
+    let server = RedisServer::start().await;
+    let (limiter, other) = (without_ticks(&server), server.limiter(patient()));
     let plan = limited(Limits { budgets: vec![budget(1000, true)], ..Limits::default() });
     let (here, there) =
         (held(limiter.admit(&plan, None, ESTIMATE).await), held(other.admit(&plan, None, ESTIMATE).await));
@@ -101,4 +104,27 @@ async fn a_budget_that_is_about_to_be_spent_is_told_of_before_the_next_tick() {
     there.stop().unwrap().cancelled().await;
     here.progress(Used { input: 10, output: 830, characters: 0 });
     here.stop().unwrap().cancelled().await;
+}
+
+#[tokio::test]
+async fn of_a_redis_that_hangs_no_more_is_asked_than_is_on_its_way() {
+    let server = RedisServer::start().await;
+    let limiter = without_ticks(&server);
+    let mut running = Vec::new();
+    for name in 0..100 {
+        let plan = plan(&tenant(&name.to_string()), tokens(per_hour(1, 1000)), Unavailable::Local);
+        running.push(held(limiter.admit(&plan, None, ESTIMATE).await));
+    }
+    let before = server.calls("evalsha").await;
+    server.signal("STOP");
+    let inner = &limiter.inner;
+    let Store::Redis(redis) = &inner.store else { panic!("it is by Redis") };
+    let State::Up(link) = redis.links.borrow().clone() else { panic!("it is connected") };
+    let worker = super::Worker::new(inner);
+    assert!(!worker.refresh_all(redis, &link, inner.tenants.all()).await);
+    server.signal("CONT");
+    // It answers in order.
+    limiter.admit(&limited(requests(per_hour(1, 1))), None, ESTIMATE).await;
+    let asked = server.calls("evalsha").await - before - 1;
+    assert_eq!(asked, u64::try_from(super::refreshing::AT_ONCE).unwrap());
 }
