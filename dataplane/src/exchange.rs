@@ -103,6 +103,8 @@ pub struct Exchange {
     pub model: Option<String>,
     /// Its route names that model, so that it may be a label.
     pub names_model: bool,
+    /// It asks for a stream, and a budget that stops those may end it.
+    pub streams: bool,
     /// What it costs.
     pub cost: Cost,
     /// What it holds of its tenant's limits.
@@ -141,6 +143,7 @@ impl Exchange {
             reason: None,
             model: None,
             names_model: false,
+            streams: false,
             cost: Cost::default(),
             reservation: None,
             spends: None,
