@@ -137,6 +137,16 @@ fn text_of_an_answer_weighs_until_its_end_counts_it() {
 }
 
 #[test]
+fn text_of_an_answer_that_nobody_counts_weighs_on() {
+    let delta = text(r#"{"type":"response.output_text.delta","delta":"eight by"}"#);
+    let untold = [r#"{"type":"response.done"}"#, r#"{"type":"response.done","response":{"usage":null}}"#];
+    let [first, second] = untold.map(|end| [text(CREATED), delta.clone(), text(end)]);
+    let told = vec![text(CREATED), delta.clone(), done(3, 9)];
+    let seen = heard(&[&first[..], &told, &second, &[text(CREATED), delta]].concat()).seen();
+    assert_eq!((seen.uncounted.tokens(), seen.usage.output), (6, Some(9)));
+}
+
+#[test]
 fn the_client_is_told_where_there_is_a_place() {
     let session = heard(&[]);
     let words = Over::UpstreamReset.farewell(&session, Place::Messages, "id", None);
