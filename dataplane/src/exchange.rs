@@ -306,8 +306,8 @@ impl Exchange {
                 metrics.tokens.with_label_values(&labels).inc_by(tokens);
             }
         }
-        metrics.bytes.with_label_values(&["in"]).inc_by(self.bytes_in().unwrap_or_default());
-        metrics.bytes.with_label_values(&["out"]).inc_by(self.bytes_out);
+        metrics.bytes_in.inc_by(self.bytes_in().unwrap_or_default());
+        metrics.bytes_out.inc_by(self.bytes_out);
     }
 
     /// Bytes of the client that went up.
