@@ -6,7 +6,8 @@
 //! | budget | its amount divided | what was left of the window, divided; the next window begins whole |
 //! | streams | the most divided | the streams of this proxy, wherever they were admitted |
 //!
-//! Shares are rounded down, but to 1 at least. All that is admitted is owed to Redis, and charged there when it is back.
+//! Shares are rounded down, but to 1 at least. All that is admitted is owed to Redis, but for what the rate has paid back (`owed.rs`), and charged there when
+//! it is back.
 
 use super::account::{Account, Admitted, Call, Id, Level, Limit, Line, Reply, Standing};
 use super::decision::{Asked, Decision, Mode, StoreCall, Verdict};
@@ -130,7 +131,7 @@ impl Inner {
     ) -> Option<Reservation> {
         if !asked.lines.iter().any(Line::is_held) {
             for line in &asked.lines {
-                tenant.owe(line, line.cost);
+                tenant.owe(line, line.cost, self.proxies());
             }
             return None;
         }
@@ -146,12 +147,13 @@ impl Inner {
     pub(super) fn settle_local(&self, open: &Open, used: Used) {
         let settle = Call::Settle { id: open.id, lines: &open.lines, used };
         self.local.account().apply(&open.tenant.id, self.clock.micros(), &settle);
-        owe(open, used);
+        owe(open, used, self.proxies());
     }
 
     /// Uses of the share what is used of the whole, as far as is known.
     fn seed(&self, tenant: &TenantInner, state: &TenantState, proxies: u32, now: u64) {
         let account = self.local.account();
+        account.forget(&state.id);
         for known in tenant.known.values() {
             let Some(spent) = spent_of_share(known, proxies) else { continue };
             let (field, limit) = (Arc::clone(&known.line.field), known.line.share(proxies).limit);
@@ -164,10 +166,10 @@ impl Inner {
 }
 
 /// It is charged when Redis is back.
-fn owe(open: &Open, used: Used) {
+fn owe(open: &Open, used: Used, proxies: u32) {
     let mut tenant = open.tenant.lock();
     for line in open.whole() {
-        tenant.owe(line, line.truth(used));
+        tenant.owe(line, line.truth(used), proxies);
     }
 }
 

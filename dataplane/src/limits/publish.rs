@@ -1,7 +1,7 @@
 //! What is seen of the limits: metrics, and the word for the operator.
 
+use super::Limiter;
 use super::account::Level;
-use super::{Limiter, Store};
 use crate::metrics::Metrics;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -112,10 +112,5 @@ impl Limiter {
                 gauge.set(i64::try_from(remaining).unwrap_or(i64::MAX));
             }
         }
-    }
-
-    /// Whether Redis is asked at all.
-    pub fn is_shared(&self) -> bool {
-        matches!(self.inner.store, Store::Redis(_))
     }
 }

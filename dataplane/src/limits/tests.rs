@@ -13,6 +13,7 @@ mod recovery;
 mod redis;
 mod reservations;
 pub(in crate::limits) mod server;
+mod settles;
 mod sick;
 
 /// For tests that count exactly: a busy machine must not push a decision over its budget.

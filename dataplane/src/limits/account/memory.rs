@@ -38,6 +38,11 @@ impl Account {
         self.shard(tenant).tenant(tenant, now).apply(now, call)
     }
 
+    /// Forgets all of a tenant's account: it begins anew.
+    pub fn forget(&self, tenant: &ObjectId) {
+        self.shard(tenant).tenants.remove(tenant);
+    }
+
     // The lock is held for a microsecond or two, but for a sweep, and never across an await.
     fn shard(&self, tenant: &ObjectId) -> MutexGuard<'_, Shard> {
         let index = usize::try_from(self.hasher.hash_one(tenant) % SHARDS as u64).unwrap_or_default();

@@ -1,9 +1,8 @@
 //! The way back to Redis: one probe at a time, then what it missed, then decisions.
 
 use super::Worker;
-use crate::limits::redis::{Link, Redis, Sick, State};
+use crate::limits::redis::{Link, Phase, Redis, Sick, State};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -25,7 +24,7 @@ impl Worker<'_> {
             State::Up(link) => match redis.probe(&link, redis.budget.min(PROBE_MAX)).await {
                 Ok(proxies) => {
                     (self.failed_probes, self.good_probes) = (0, self.good_probes + 1);
-                    self.inner.proxies.store(proxies.max(1), Relaxed);
+                    self.inner.counted(proxies);
                     if self.good_probes >= self.needed_probes && self.make_known(redis, &link).await {
                         self.close(redis, &link).await;
                     }
@@ -51,6 +50,7 @@ impl Worker<'_> {
         self.inner.local.end();
         self.good_probes = 0;
         self.closed_at = Some(Instant::now());
+        self.tell_mode(&Phase::Closed(Arc::clone(link)));
         self.flush(redis, link).await;
     }
 

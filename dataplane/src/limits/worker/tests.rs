@@ -3,7 +3,7 @@
 use super::HEARTBEAT_TICKS;
 use crate::limits::tenants::REMEMBERED;
 use crate::limits::tests::{budget, held, per_hour, plan, refused, requests, tenant, tokens};
-use crate::limits::{Estimate, Limiter, TenantPlan, Used};
+use crate::limits::{ACQUAINTED, Estimate, Limiter, TenantPlan, Used};
 use relay_snapshot::{Limits, Unavailable};
 use std::time::Duration;
 use tokio::time::sleep;
@@ -69,4 +69,18 @@ async fn a_tenant_that_sends_nothing_for_long_is_forgotten_and_one_that_holds_so
 fn a_proxy_is_counted_without_a_gap() {
     // Two words may be lost.
     assert!(super::PRESENT >= 3 * super::TICK * u32::try_from(HEARTBEAT_TICKS).unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn fewer_proxies_than_are_said_to_be_there_are_believed_once_all_had_time_to_be_counted() {
+    let limiter = Limiter::memory_share(3);
+    limiter.inner.counted(1);
+    assert_eq!(limiter.inner.proxies(), 3);
+    limiter.inner.counted(4);
+    assert_eq!(limiter.inner.proxies(), 4);
+    sleep(ACQUAINTED).await;
+    limiter.inner.counted(2);
+    assert_eq!(limiter.inner.proxies(), 2);
+    limiter.inner.counted(0);
+    assert_eq!(limiter.inner.proxies(), 1, "this one is there");
 }
