@@ -92,6 +92,14 @@ impl Cut {
     }
 }
 
+/// Waits for it; for ever where there is none. Cancel-safe.
+pub async fn begun(cut: Option<&Cut>) {
+    match cut {
+        Some(cut) => cut.cancelled().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// One who is woken when a [`Cut`] begins. Dropping it gives the place back.
 #[derive(Debug)]
 pub struct Watch {

@@ -103,6 +103,8 @@ pub struct Exchange {
     pub model: Option<String>,
     /// Its route names that model, so that it may be a label.
     pub names_model: bool,
+    /// It asks for a stream, and a budget that stops those may end it.
+    pub streams: bool,
     /// What it costs.
     pub cost: Cost,
     /// What it holds of its tenant's limits.
@@ -141,6 +143,7 @@ impl Exchange {
             reason: None,
             model: None,
             names_model: false,
+            streams: false,
             cost: Cost::default(),
             reservation: None,
             spends: None,
@@ -303,8 +306,8 @@ impl Exchange {
                 metrics.tokens.with_label_values(&labels).inc_by(tokens);
             }
         }
-        metrics.bytes.with_label_values(&["in"]).inc_by(self.bytes_in().unwrap_or_default());
-        metrics.bytes.with_label_values(&["out"]).inc_by(self.bytes_out);
+        metrics.bytes_in.inc_by(self.bytes_in().unwrap_or_default());
+        metrics.bytes_out.inc_by(self.bytes_out);
     }
 
     /// Bytes of the client that went up.

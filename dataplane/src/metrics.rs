@@ -2,7 +2,8 @@
 
 use crate::limits::StoreCall;
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    core::Collector,
 };
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -100,8 +101,10 @@ pub struct Metrics {
     pub characters: IntCounterVec,
     /// `relay_tokens_total`.
     pub tokens: IntCounterVec,
-    /// `relay_bytes_total`.
-    pub bytes: IntCounterVec,
+    /// `relay_bytes_total{direction="in"}`.
+    pub bytes_in: IntCounter,
+    /// `relay_bytes_total{direction="out"}`.
+    pub bytes_out: IntCounter,
     /// `relay_limit_decisions_total`.
     pub limit_decisions: IntCounterVec,
     /// `relay_limit_remaining`.
@@ -149,6 +152,7 @@ impl Metrics {
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
         let r = &registry;
+        let bytes = counter(r, "relay_bytes_total", &["direction"])?;
         let metrics = Self {
             requests: counter(r, "relay_requests_total", &["route", "tenant", "provider", "code", "end"])?,
             duration_ms: histogram(r, "relay_duration_ms", &["route", "provider", "kind"], DURATION_MS)?,
@@ -170,7 +174,8 @@ impl Metrics {
                 "relay_tokens_total",
                 &["route", "tenant", "provider", "model", "direction", "estimated"],
             )?,
-            bytes: counter(r, "relay_bytes_total", &["direction"])?,
+            bytes_in: bytes.with_label_values(&["in"]),
+            bytes_out: bytes.with_label_values(&["out"]),
             limit_decisions: counter(r, "relay_limit_decisions_total", &["tenant", "limit", "decision", "mode"])?,
             limit_remaining: gauge(r, "relay_limit_remaining", &["tenant", "route", "limit"])?,
             limits_mode: gauge(r, "relay_limits_mode", &["mode"])?,

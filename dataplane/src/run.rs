@@ -127,8 +127,7 @@ pub async fn serve(options: Serve) -> Result<(), StartError> {
     let (tls, version) = (clients.tls.is_some(), env!("CARGO_PKG_VERSION"));
     tracing::info!(%listen, tls, admin = %admin_address, connections, requests, version, "listening");
     let accepting = tokio::spawn(listener::run_with(listener, proxy, clients));
-    let ended = drain_on_signal(signals, &drain, options.lame_duck, options.drain_timeout, accepting).await;
-    settles.close().await;
+    let ended = drain_on_signal(signals, &drain, options.lame_duck, options.drain_timeout, accepting, &settles).await;
     stop.cancel();
     ended
 }
@@ -254,26 +253,33 @@ async fn drain_on_signal(
     lame_duck: Duration,
     timeout: Duration,
     accepting: JoinHandle<()>,
+    settles: &Limiter,
 ) -> Result<(), StartError> {
     let abort = accepting.abort_handle();
     tokio::pin!(accepting);
     let signal = tokio::select! {
         biased;
         // Nobody can connect any more, and whoever restarts the process should know at once.
-        ended = &mut accepting => return how_it_ended(ended),
+        ended = &mut accepting => {
+            settles.close().await;
+            return how_it_ended(ended);
+        }
         signal = signals.next() => signal,
     };
     tracing::info!(signal, ?lame_duck, ?timeout, "draining; a second signal ends at once");
     let drained = async {
         let stages = listener::shut_down(drain, lame_duck, timeout);
         tokio::pin!(stages);
-        tokio::select! {
+        let whole = tokio::select! {
             biased;
-            ended = &mut accepting => return how_it_ended(ended).map(|()| true),
-            () = &mut stages => {}
-        }
-        let last = tokio::time::timeout(LAST_WORDS, &mut accepting).await;
-        last.map_or(Ok(false), |ended| how_it_ended(ended).map(|()| true))
+            ended = &mut accepting => how_it_ended(ended).map(|()| true),
+            () = &mut stages => {
+                let last = tokio::time::timeout(LAST_WORDS, &mut accepting).await;
+                last.map_or(Ok(false), |ended| how_it_ended(ended).map(|()| true))
+            }
+        };
+        settles.close().await;
+        whole
     };
     let whole = tokio::select! {
         whole = drained => whole,

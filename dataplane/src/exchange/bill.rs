@@ -54,7 +54,7 @@ impl Cost {
     /// | answered 2xx, failed before it had content, and nothing was told | nothing |
     /// | answered 2xx | what the provider told; where it did not: the prompt's weight, and that of the text behind its last count |
     /// | answered otherwise | nothing |
-    /// | given up by the client, the relay or a bound while a provider had something of it | the prompt's weight, and the characters that it asks for |
+    /// | given up by the client, the relay, a bound or a spent budget while a provider had something of it | the prompt's weight, and the characters that it asks for |
     /// | all others: refused, never sent, failed at the upstream | nothing |
     pub fn bill(&self, end: StreamEnd) -> Bill {
         match self.answered {
@@ -121,7 +121,9 @@ const fn is_given_up(end: StreamEnd) -> bool {
         | StreamEnd::IdleTimeout
         | StreamEnd::TotalTimeout
         | StreamEnd::Drained
-        | StreamEnd::Suspended => true,
-        StreamEnd::Complete | StreamEnd::Refused | StreamEnd::LimitReached | StreamEnd::UpstreamError => false,
+        | StreamEnd::Suspended
+        // By a budget while it waited: what a limit refuses reaches no provider.
+        | StreamEnd::LimitReached => true,
+        StreamEnd::Complete | StreamEnd::Refused | StreamEnd::UpstreamError => false,
     }
 }

@@ -13,6 +13,7 @@ pub(super) const RULES: Rules = Rules {
     is_spoken: |provider, path| provider == Provider::AzureSpeech && path.ends_with("/cognitiveservices/v1"),
     family: Some(Family::OpenAI),
     wants_identity: true,
+    streams: |_, _| true,
     characters: Characters::Asked(characters::of_ssml),
     tokens: Tokens::Told,
     ..opaque::RULES

@@ -11,6 +11,7 @@ pub(super) const RULES: Rules = Rules {
     is_spoken: |provider, path| provider == Provider::ElevenLabs && path.contains("/text-to-speech/"),
     family: Some(Family::ElevenLabs),
     wants_identity: true,
+    streams: |_, _| true,
     characters: Characters::Told { header: "character-cost", about: characters::of_text },
     tokens: Tokens::Told,
     ..opaque::RULES

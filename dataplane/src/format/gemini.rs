@@ -34,6 +34,7 @@ pub(super) const RULES: Rules = Rules {
     framing: Framing::Events,
     has_terminal: true,
     wants_identity: true,
+    streams: |path, _| path.ends_with(":streamGenerateContent"),
     tokens: Tokens::Text {
         asks: tokens::of_gemini,
         unit: |unit| Weight::of_member(&unit.data, &TEXT),

@@ -31,6 +31,8 @@ pub(super) const RULES: Rules = Rules {
     framing: Framing::Lines,
     has_terminal: true,
     wants_identity: true,
+    // By default it does.
+    streams: |_, body| tokens::of_stream(body) != Some(false),
     tokens: Tokens::Text {
         asks: tokens::of_ollama,
         unit: |unit| Weight::of_members(&unit.data, TEXT),

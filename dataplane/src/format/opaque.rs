@@ -4,7 +4,7 @@ use super::Rules;
 use super::characters::Characters;
 use super::framing::Framing;
 use super::rules::Reading;
-use super::tokens::Tokens;
+use super::tokens::{self, Tokens};
 use super::units::Unit;
 use relay_snapshot::{Provider, WireFormat};
 
@@ -20,6 +20,7 @@ pub(super) const RULES: Rules = Rules {
     allows_upgrade: false,
     wants_identity: false,
     characters: Characters::Unbilled,
+    streams: |_: &str, body: &[u8]| tokens::of_stream(body) == Some(true),
     tokens: Tokens::Unknown,
     read,
     read_body,

@@ -60,11 +60,14 @@ pub(crate) fn event(message: &[u8]) -> Option<Event> {
     }
 }
 
-/// What the text weighs that the model made in a message of the server: of its answer, of its speech, of what it calls. Audio weighs nothing.
+/// What the text weighs that the model made in a message of the server: of its answer, of its speech, of what it calls. Audio weighs nothing, nor does
+/// what the client was heard to say, which another model writes.
 pub(crate) fn text_of(message: &[u8]) -> Weight {
     static DELTA: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(r#""delta""#));
-    static AUDIO: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(r#"audio.delta""#));
-    if AUDIO.find(message).is_some() { Weight::NONE } else { Weight::of_member(message, &DELTA) }
+    static OTHERS: LazyLock<[Finder<'_>; 2]> =
+        LazyLock::new(|| [r#"audio.delta""#, r#"input_audio_transcription.delta""#].map(Finder::new));
+    let is_other = OTHERS.iter().any(|other| other.find(message).is_some());
+    if is_other { Weight::NONE } else { Weight::of_member(message, &DELTA) }
 }
 
 /// The event that tells a client that the session failed; a Close frame follows. `event_id` is the relay's name of the request.

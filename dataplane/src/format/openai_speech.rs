@@ -30,6 +30,7 @@ pub(super) const RULES: Rules = Rules {
     has_terminal: true,
     takes_comments: true,
     wants_identity: true,
+    streams: |_, _| true,
     characters: Characters::Asked(characters::of_input),
     read,
     tokens: Tokens::Told,

@@ -33,6 +33,8 @@ pub(super) struct Rules {
     pub(super) wants_identity: bool,
     /// Where the characters stand that its provider bills.
     pub(super) characters: Characters,
+    /// Whether a request is answered by a stream, by the path that goes up and its whole body, uncompressed; `false` where nobody can tell.
+    pub(super) streams: fn(&str, &[u8]) -> bool,
     /// What can be told of tokens without its provider's word.
     pub(super) tokens: Tokens,
     /// Reads one unit of a stream: where it ends, where it fails, what is only lead-in, where usage stands.

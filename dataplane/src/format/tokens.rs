@@ -47,6 +47,12 @@ impl Format {
         }
     }
 
+    /// Whether a request is answered by a stream, by the path that goes to the provider and the whole body, uncompressed. `false` where nobody can
+    /// tell.
+    pub fn streams(self, path: &str, body: &[u8]) -> bool {
+        (self.rules().streams)(path, body)
+    }
+
     /// Whether its requests are prompts, whatever their bodies say: where the provider does not tell, they are weighed.
     pub const fn is_prompt(self) -> bool {
         matches!(self.rules().tokens, Tokens::Text { .. })
@@ -65,6 +71,15 @@ impl Tokens {
     /// Of an answer that can't be looked into.
     pub(super) const fn of_unread(&self, bytes: u64) -> Weight {
         if matches!(self, Self::Text { .. }) { Weight::of_bytes(bytes) } else { Weight::NONE }
+    }
+}
+
+/// The member `stream`, where it is one of these two words.
+pub(super) fn of_stream(body: &[u8]) -> Option<bool> {
+    match value(body, "stream")? {
+        b"true" => Some(true),
+        b"false" => Some(false),
+        _ => None,
     }
 }
 

@@ -33,8 +33,8 @@ impl Drop for Doubt<'_> {
     }
 }
 
-/// These lines are owed, unless Redis charged them. One task per question, of which a connection has no more than it has places.
-pub(super) fn owe_unless_charged(late: Late, state: &Arc<TenantState>, lines: Vec<Line>) {
+/// These lines, of limits that so many proxies share, are owed, unless Redis charged them. One task per question, of which a connection has no more than it has places.
+pub(super) fn owe_unless_charged(late: Late, state: &Arc<TenantState>, lines: Vec<Line>, proxies: u32) {
     if lines.is_empty() {
         return;
     }
@@ -43,7 +43,7 @@ pub(super) fn owe_unless_charged(late: Late, state: &Arc<TenantState>, lines: Ve
         if !late.admits().await {
             let mut tenant = state.lock();
             for line in &lines {
-                tenant.owe(line, line.cost);
+                tenant.owe(line, line.cost, proxies);
             }
         }
     });

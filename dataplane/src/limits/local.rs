@@ -6,7 +6,8 @@
 //! | budget | its amount divided | what was left of the window, divided; the next window begins whole |
 //! | streams | the most divided | the streams of this proxy, wherever they were admitted |
 //!
-//! Shares are rounded down, but to 1 at least. All that is admitted is owed to Redis, and charged there when it is back.
+//! Shares are rounded down, but to 1 at least. All that is admitted is owed to Redis, but for what the rate has paid back (`owed.rs`), and charged there when
+//! it is back.
 
 use super::account::{Account, Admitted, Call, Id, Level, Limit, Line, Reply, Standing};
 use super::decision::{Asked, Decision, Mode, Verdict};
@@ -135,9 +136,9 @@ impl Inner {
         let (mut whole, counted): (Vec<Line>, Vec<Line>) = asked.lines.iter().cloned().partition(Line::is_held);
         let is_held = !whole.is_empty();
         match late {
-            Some(late) => owe_unless_charged(late, state, counted),
+            Some(late) => owe_unless_charged(late, state, counted, self.proxies()),
             None if is_held => whole.clone_from(&asked.lines),
-            None => counted.iter().for_each(|line| tenant.owe(line, line.cost)),
+            None => counted.iter().for_each(|line| tenant.owe(line, line.cost, self.proxies())),
         }
         if !is_held {
             return None;
@@ -152,7 +153,7 @@ impl Inner {
     pub(super) fn settle_local(&self, open: &Open, used: Used) {
         let settle = Call::Settle { id: open.id, lines: &open.lines, used };
         self.local.account().apply(&open.tenant.id, self.clock.micros(), &settle);
-        owe(open, used);
+        owe(open, used, self.proxies());
     }
 
     /// Uses of the share what is used of the whole, as far as is known.
@@ -178,10 +179,10 @@ impl Inner {
 }
 
 /// It is charged when Redis is back.
-fn owe(open: &Open, used: Used) {
+fn owe(open: &Open, used: Used, proxies: u32) {
     let mut tenant = open.tenant.lock();
     for line in open.whole() {
-        tenant.owe(line, line.truth(used));
+        tenant.owe(line, line.truth(used), proxies);
     }
 }
 

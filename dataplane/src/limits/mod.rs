@@ -20,6 +20,7 @@ mod decision;
 mod doubt;
 mod local;
 mod meter;
+mod owed;
 pub mod plan;
 mod publish;
 mod queue;
@@ -56,10 +57,14 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How long the end of the process waits for settles.
 const LAST_SETTLES: Duration = Duration::from_secs(5);
+
+/// How long proxies that start together have to count themselves: a few of their words that they are there.
+const ACQUAINTED: Duration = Duration::from_secs(30);
 
 /// Decides on requests. All state is inside and safe for use by many tasks.
 pub struct Limiter {
@@ -81,6 +86,9 @@ struct Inner {
     mode: watch::Sender<LimitsMode>,
     /// Among how many processes a limit is divided that is kept here.
     proxies: AtomicU32,
+    /// As many as there are said to be: believed until all had time to be counted.
+    replicas: u32,
+    began: Instant,
     closing: CancellationToken,
     /// The worker is through.
     closed: CancellationToken,
@@ -226,6 +234,8 @@ impl Inner {
             counts: Counts::default(),
             mode: watch::Sender::new(mode),
             proxies: AtomicU32::new(replicas.max(1)),
+            replicas: replicas.max(1),
+            began: Instant::now(),
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
         }
@@ -233,6 +243,13 @@ impl Inner {
 
     fn proxies(&self) -> u32 {
         self.proxies.load(Relaxed)
+    }
+
+    /// So many proxies are there by Redis' count. Those that start together have not all counted themselves yet: for a while a count below what is said
+    /// is not believed, since shares would be too large.
+    fn counted(&self, proxies: u32) {
+        let least = if self.began.elapsed() < ACQUAINTED { self.replicas } else { 1 };
+        self.proxies.store(proxies.max(least), Relaxed);
     }
 
     fn in_memory(self: &Arc<Self>, account: &Account, state: &Arc<TenantState>, asked: Asked<'_>) -> Decision {

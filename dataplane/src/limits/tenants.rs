@@ -1,8 +1,9 @@
 //! What this proxy knows of each tenant: its reservations that are held, how its limits stood last, and what Redis is not told yet.
 
-use super::account::{Admitted, COST_MAX, Id, Level, Limit, Line, WindowLevel};
+use super::account::{Admitted, Id, Level, Limit, Line, WindowLevel};
 use super::decision::Asked;
 use super::meter::Meters;
+use super::owed::{Owed, full_at};
 use super::reservation::{Home, Open};
 use relay_snapshot::ObjectId;
 use std::collections::HashMap;
@@ -56,18 +57,12 @@ pub(super) struct Known {
     pub(super) at: Instant,
 }
 
-/// Something to charge.
-struct Owed {
-    line: Line,
-    amount: u64,
-}
-
 /// A charge with a name: it may be sent more than once, and counts once.
 #[derive(Clone)]
 pub(super) struct Debt {
     pub(super) id: Id,
     pub(super) line: Line,
-    /// At most [`COST_MAX`].
+    /// At most [`COST_MAX`](super::account::COST_MAX).
     pub(super) amount: u64,
 }
 
@@ -139,15 +134,25 @@ impl TenantInner {
         self.used_at = at;
     }
 
-    /// So much more is to be charged once Redis is back.
-    pub(super) fn owe(&mut self, line: &Line, amount: u64) {
+    /// So much more is to be charged once Redis is back. `proxies`: among how many the limit is divided.
+    pub(super) fn owe(&mut self, line: &Line, amount: u64, proxies: u32) {
         if amount == 0 || matches!(line.limit, Limit::Never | Limit::Streams { .. }) {
             return;
         }
-        let owed = self.owed.entry(Arc::clone(&line.field)).or_insert_with(|| Owed { line: line.clone(), amount: 0 });
-        owed.line = line.clone();
-        owed.amount = owed.amount.saturating_add(amount);
-        self.used_at = Instant::now();
+        let now = Instant::now();
+        let full_at = self.full_at(&line.field, now);
+        let owed = self.owed.entry(Arc::clone(&line.field)).or_insert_with(|| Owed::new(line.clone(), now));
+        owed.add(line, amount, full_at, proxies, now);
+        self.used_at = now;
+    }
+
+    /// When the bucket is full again, by what is known of it.
+    fn full_at(&self, field: &str, now: Instant) -> Instant {
+        let known = self.known.get(field).map(|known| (known.line.limit, known.level, known.at));
+        match known {
+            Some((Limit::Bucket(rule), Level::Bucket(backlog), at)) => full_at(rule.reset(backlog), at),
+            _ => now,
+        }
     }
 
     /// How many of its reservations hold a place of this line's streams.
@@ -157,14 +162,11 @@ impl TenantInner {
     }
 
     /// What is owed, each with its name: the same until it is [paid](Self::paid).
-    pub(super) fn take_debts(&mut self) -> Vec<Debt> {
-        for (_, Owed { line, amount }) in self.owed.drain() {
-            let mut left = amount;
-            while left > 0 {
-                let part = left.min(COST_MAX);
-                self.debts.push(Debt { id: Id(rand::random()), line: line.clone(), amount: part });
-                left -= part;
-            }
+    pub(super) fn take_debts(&mut self, proxies: u32) -> Vec<Debt> {
+        let now = Instant::now();
+        for (field, owed) in std::mem::take(&mut self.owed) {
+            let parts = owed.parts(self.full_at(&field, now), proxies, now);
+            self.debts.extend(parts.map(|(line, amount)| Debt { id: Id(rand::random()), line, amount }));
         }
         self.debts.clone()
     }

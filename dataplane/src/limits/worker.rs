@@ -14,7 +14,6 @@ use super::publish::LimitsMode;
 use super::redis::{Link, PRESENT, Phase, Redis};
 use super::{Inner, Store};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until};
 
@@ -147,7 +146,7 @@ impl<'a> Worker<'a> {
         self.flush(redis, link).await;
         if self.tick.is_multiple_of(HEARTBEAT_TICKS) {
             match redis.beat(link, PRESENT, PATIENCE).await {
-                Ok(proxies) => self.inner.proxies.store(proxies.max(1), Relaxed),
+                Ok(proxies) => self.inner.counted(proxies),
                 Err(sick) => redis.circuit.miss(link, sick),
             }
         }

@@ -30,7 +30,7 @@ pub(super) struct Admission<'a> {
 
 impl Proxy {
     /// Asks the limits of the tenant and of its route, if there are any. Reads the body first where they count what is in it. What is reserved goes with
-    /// the exchange. Dropped while it waits: what was reserved runs out by itself.
+    /// the exchange. Dropped while it waits: what was reserved is given back.
     pub(super) async fn admit(
         &self,
         admission: &Admission<'_>,
@@ -59,6 +59,7 @@ impl Proxy {
             Verdict::Admitted(reservation) => {
                 let spends = reservation.as_ref().and_then(|_| spends(plan));
                 exchange.reserve(reservation, spends);
+                exchange.streams = exchange.stop().is_some() && reading::streams(route, prefix, head, body);
                 Ok(Some(Told { standings, mode }))
             }
             Verdict::Refused { limit, retry_after } => {

@@ -16,7 +16,7 @@ mod switch;
 #[cfg(test)]
 mod tests;
 
-use crate::drain::{Cut, Drain};
+use crate::drain::{Cut, Drain, begun};
 use crate::exchange::Exchange;
 use crate::format::Family;
 use crate::limits::Limiter;
@@ -128,12 +128,21 @@ impl Proxy {
         let asked = switch::asked(route, prefix, &mut head, family)?;
         *told = self.admit(&Admission { tenant, route, prefix, family }, &head, body, exchange).await?;
         let cut = tenant.cut();
+        // A whole answer is no stream, before its first byte as behind it.
+        let limit = exchange.stop().filter(|_| exchange.streams).cloned();
         tokio::select! {
             biased;
             answered = self.attempt(route, prefix, head, body, exchange, family) => {
                 Ok((switch::outcome(answered?, asked, &exchange.request_id), cut.clone()))
             }
             () = cut.cancelled() => Err(refuse(Reason::TenantSuspended, SUSPENDED.to_owned()).under_way()),
+            () = begun(limit.as_ref()) => {
+                let refusal = refuse(Reason::BudgetSpent, exchange.spends().unwrap_or_default().to_owned());
+                Err(match told.take() {
+                    Some(told) => refusal.limited(told, None),
+                    None => refusal,
+                })
+            }
         }
     }
 }

@@ -54,6 +54,11 @@ impl Peeked {
         Upload::new(head, self.rest.take(), max, std::mem::take(&mut self.room), self.is_held_back, keeps)
     }
 
+    /// What was read of it.
+    pub(super) fn read(&self) -> &[u8] {
+        &self.head
+    }
+
     /// How long the client was waited for until now.
     pub(super) const fn waited(&self) -> Duration {
         self.waited

@@ -46,6 +46,12 @@ async fn weigh(content: Content, text: &[u8]) -> Weight {
     prompt.weight()
 }
 
+/// Whether it asks for a stream, by its whole body, which was read; `false` where nobody can tell.
+pub(super) fn streams(route: &RouteEntry, prefix: Option<PrefixRewrite<'_>>, head: &Parts, body: &Peeked) -> bool {
+    let Some((format, path)) = spoken(route, prefix, head.uri.path()) else { return false };
+    format.allows_upgrade() || (is_readable(&head.headers) && format.streams(&path, body.read()))
+}
+
 /// What a request will use at most, by its whole body, which is kept. The exchange learns the same. Waits for the body no longer than 30 s.
 pub(super) async fn estimate(
     route: &RouteEntry,

@@ -20,7 +20,7 @@ mod tests;
 
 pub use handshake::{Handshake, HandshakeError, NotAccepted, VERSION, is_asked_for, protocol_keys, strip};
 
-use crate::drain::{Cut, Drain};
+use crate::drain::{Cut, Drain, begun};
 use crate::exchange::{Answered, Exchange, Kind, Tunnelled};
 use crate::reason::{Reason, StreamEnd};
 use crate::relay::Deadline;
@@ -72,17 +72,11 @@ impl Tunnel {
         let bounds = Bounds { idle: self.idle, deadline: self.deadline.at(), write_stall };
         let mut pump = Pump::new(TokioIo::new(client), self.upstream, bounds);
         let limit = exchange.stop().cloned();
-        let limit = async {
-            match &limit {
-                Some(limit) => limit.cancelled().await,
-                None => std::future::pending().await,
-            }
-        };
         let stop = async {
             tokio::select! {
                 () = cut.cancelled() => Over::Drained,
                 () = tenant.cancelled() => Over::Suspended,
-                () = limit => Over::Limit,
+                () = begun(limit.as_ref()) => Over::Limit,
             }
         };
         let over = pump.run(stop, |seen| exchange.progress(seen)).await;

@@ -99,6 +99,15 @@ async fn put(to: &mut (impl AsyncWrite + Unpin), output: &[u8]) -> io::Result<us
     if output.is_empty() { to.flush().await.map(|()| 0) } else { to.write(output).await }
 }
 
+/// What `future` gives without a wait. Cancel-safe if `future` is.
+async fn at_once<T>(future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    tokio::select! {
+        biased;
+        given = future => Some(given),
+        () = std::future::ready(()) => None,
+    }
+}
+
 /// What a client did that takes nothing any more. Its socket has the same bound as the session, and whichever comes first tells the same.
 fn left(put: &io::Result<usize>) -> Over {
     match put {
@@ -181,6 +190,10 @@ where
                             let seen = self.session.seen();
                             if seen != before {
                                 on_usage(&seen);
+                                // What this ended must not be left to the draw of what comes next.
+                                if let Some(over) = at_once(stop.as_mut()).await {
+                                    return over;
+                                }
                             }
                         }
                         Ok(0) => upstream_left = Some(Over::UpstreamEnd),

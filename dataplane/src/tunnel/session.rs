@@ -50,6 +50,8 @@ pub(super) struct Session {
     pub(super) usage: Usage,
     /// Text of the answers that are not over.
     uncounted: Weight,
+    /// Text of those that are over and whose end told no count of it.
+    untold: Weight,
     /// The provider said that it failed.
     pub(super) failed: bool,
     /// That was the last message.
@@ -75,6 +77,7 @@ impl Session {
                 characters: None,
             },
             uncounted: Weight::NONE,
+            untold: Weight::NONE,
             failed: false,
             ends_in_failure: false,
         }
@@ -82,7 +85,7 @@ impl Session {
 
     /// What its answers cost so far.
     pub(super) fn seen(&self) -> Seen {
-        Seen { usage: self.usage, uncounted: self.uncounted, content: true, ..Seen::default() }
+        Seen { usage: self.usage, uncounted: self.uncounted + self.untold, content: true, ..Seen::default() }
     }
 
     /// Bytes of the client pass.
@@ -146,7 +149,9 @@ impl Session {
                 self.open_responses = self.open_responses.saturating_sub(1);
                 self.usage.add(usage);
                 if self.open_responses == 0 {
-                    self.uncounted = Weight::NONE;
+                    let text = std::mem::take(&mut self.uncounted);
+                    // Of several at once, the last one speaks for all: whose text it is, is not looked at.
+                    self.untold += if usage.output.is_none() { text } else { Weight::NONE };
                 }
             }
             Some(Event::Failed { by_client }) => {

@@ -80,3 +80,23 @@ async fn all_streams_of_the_tenant_end_and_whole_answers_do_not() {
     assert_eq!(whole.json()["choices"][0]["message"]["content"], script::text(9));
     assert_eq!(house.ends(4).await, ["200 Complete", "200 LimitReached", "200 LimitReached", "200 LimitReached"]);
 }
+
+#[tokio::test]
+async fn a_stream_that_waits_for_its_first_byte_is_refused_at_once_and_a_whole_answer_is_awaited() {
+    let (house, provider) = house().await;
+    let stream = house.open(CHAT, &chat("fake-slow-first-1h")).await;
+    let whole = house.open(CHAT, &not_streamed(&chat("fake-tokens-9-slow-first-300ms"))).await;
+    wait_for(&provider, |requests| requests.len() == 2).await;
+    spend(&house, &stopping("a", BUDGET), BUDGET).await;
+    let refused = stream.answer().await;
+    assert_eq!((refused.status, refused.header("x-relay-error")), (429, Some("budget_spent")));
+    assert_eq!((refused.header("retry-after"), refused.header("x-should-retry")), (None, Some("false")));
+    assert!(refused.text().contains("budget daily of tenant team/a is spent"), "{}", refused.text());
+    assert_eq!(whole.answer().await.json()["choices"][0]["message"]["content"], script::text(9));
+    let requests = wait_for(&provider, |requests| requests.iter().all(|one| one.outcome.ended.is_some())).await;
+    assert!(requests.iter().any(|one| one.outcome.ended == Some(Ended::ClientGone)));
+    assert_eq!(house.ends(2).await, ["200 Complete", "429 LimitReached"]);
+    // The provider may have begun with its prompt.
+    let mut samples = house.samples("relay_tokens_total").into_iter();
+    assert!(samples.any(|(labels, _)| labels["direction"] == "input" && labels["estimated"] == "true"));
+}

@@ -102,6 +102,7 @@ async fn a_request_that_an_upstream_had_costs_its_prompt_where_it_was_given_up()
                 | StreamEnd::TotalTimeout
                 | StreamEnd::Drained
                 | StreamEnd::Suspended
+                | StreamEnd::LimitReached
         );
         let usage = Usage { input: Some(40), characters: Some(30), ..Usage::default() };
         let expected = Bill { usage, estimates_input: true, estimates_output: false };

@@ -178,3 +178,26 @@ fn a_whole_answer_weighs_its_text_and_one_that_is_too_long_its_bytes() {
     assert_eq!(body(OpenAIChat, &long).uncounted.quarters(), long.len() as u64);
     assert_eq!(body(Opaque, &long).uncounted.quarters(), 0);
 }
+
+#[test]
+fn a_stream_is_asked_for_where_each_format_asks_for_one() {
+    const WITH: &str = r#"{"stream":true}"#;
+    const WITHOUT: &str = r#"{"stream":false}"#;
+    for (format, path, expected) in [
+        (OpenAIChat, "/", [true, false, false]),
+        (OpenAIResponses, "/", [true, false, false]),
+        (AnthropicMessages, "/", [true, false, false]),
+        (Opaque, "/", [true, false, false]),
+        (Ndjson, "/", [true, false, true]),
+        (GeminiStream, "/m:streamGenerateContent", [true, true, true]),
+        (GeminiStream, "/m:generateContent", [false, false, false]),
+        (OpenAISpeech, "/", [true, true, true]),
+        (AzureSpeech, "/", [true, true, true]),
+        (ElevenLabsSpeech, "/", [true, true, true]),
+    ] {
+        assert_eq!([WITH, WITHOUT, "{}"].map(|body| format.streams(path, body.as_bytes())), expected, "{format:?}");
+    }
+    let escaped = br#"{"stre\u0061m":false,"stream":"true","stream":true,"a":{"stream":false}}"#;
+    assert!(OpenAIChat.streams("/", escaped));
+    assert!(!OpenAIChat.streams("/", br#"{"stream":"true"}"#));
+}

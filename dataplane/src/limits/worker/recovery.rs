@@ -3,7 +3,6 @@
 use super::Worker;
 use crate::limits::redis::{Link, Phase, Redis, Sick, State};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -25,7 +24,7 @@ impl Worker<'_> {
             State::Up(link) => match redis.probe(&link, redis.budget.min(PROBE_MAX)).await {
                 Ok(proxies) => {
                     (self.failed_probes, self.good_probes) = (0, self.good_probes + 1);
-                    self.inner.proxies.store(proxies.max(1), Relaxed);
+                    self.inner.counted(proxies);
                     if self.good_probes >= self.needed_probes && self.make_known(redis, &link).await {
                         self.close(redis, &link).await;
                     }

@@ -74,7 +74,7 @@ impl Worker<'_> {
     pub(super) async fn pay(&self, redis: &Redis, link: &Arc<Link>) -> bool {
         let mut debts = Vec::new();
         for state in self.inner.tenants.all() {
-            let owed = state.lock().take_debts();
+            let owed = state.lock().take_debts(self.inner.proxies());
             debts.extend(owed.into_iter().map(|debt| (Arc::clone(&state), debt)));
         }
         for batch in debts.chunks(BATCH) {

@@ -5,7 +5,7 @@ use crate::limits::redis::{Redis, State};
 use crate::limits::tenants::REMEMBERED;
 use crate::limits::tests::server::RedisServer;
 use crate::limits::tests::{budget, eventually, held, patient, per_hour, plan, refused, requests, tenant, tokens};
-use crate::limits::{Estimate, Inner, Limiter, LimitsMode, RedisOptions, Store, TenantPlan, Used};
+use crate::limits::{ACQUAINTED, Estimate, Inner, Limiter, LimitsMode, RedisOptions, Store, TenantPlan, Used};
 use relay_snapshot::{Limits, Unavailable};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -127,4 +127,18 @@ async fn of_a_redis_that_hangs_no_more_is_asked_than_is_on_its_way() {
     limiter.admit(&limited(requests(per_hour(1, 1))), None, ESTIMATE).await;
     let asked = server.calls("evalsha").await - before - 1;
     assert_eq!(asked, u64::try_from(super::refreshing::AT_ONCE).unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn fewer_proxies_than_are_said_to_be_there_are_believed_once_all_had_time_to_be_counted() {
+    let limiter = Limiter::memory_share(3);
+    limiter.inner.counted(1);
+    assert_eq!(limiter.inner.proxies(), 3);
+    limiter.inner.counted(4);
+    assert_eq!(limiter.inner.proxies(), 4);
+    sleep(ACQUAINTED).await;
+    limiter.inner.counted(2);
+    assert_eq!(limiter.inner.proxies(), 2);
+    limiter.inner.counted(0);
+    assert_eq!(limiter.inner.proxies(), 1, "this one is there");
 }

@@ -1,6 +1,7 @@
 //! Two connections in memory, on a clock that stands still while something can move.
 
 use super::{CREATED, FIN, TEXT, masked, raw, text};
+use crate::drain::Cut;
 use crate::relay::WRITE_STALL;
 use crate::tunnel::ending::Over;
 use crate::tunnel::pump::{Bounds, CLOSING, HELD, LAST_WORDS, Pump};
@@ -178,4 +179,26 @@ async fn the_last_words_wait_for_nobody_for_long() {
     leaving.linger().await;
     assert_eq!(begun.elapsed(), 2 * LAST_WORDS);
     drop(client);
+}
+
+/// Many times: what may come next is drawn.
+#[tokio::test(start_paused = true)]
+async fn nothing_passes_behind_the_message_that_ends_the_session() {
+    const PIECE: usize = 8 << 10;
+    let head = r#"{"type":"response.output_text.delta","delta":""#;
+    let delta = text(&format!("{head}{}\"}}", "x".repeat(PIECE - 4 - head.len() - 2)));
+    assert_eq!(delta.len(), PIECE);
+    for _ in 0..20 {
+        let (_client, near) = duplex(10 * PIECE);
+        let (mut upstream, far) = duplex(10 * PIECE);
+        upstream.write_all(&delta.repeat(4)).await.unwrap();
+        let mut pump = Pump::new(near, far, UNBOUND);
+        let cut = Cut::default();
+        let stop = async {
+            cut.cancelled().await;
+            Over::Limit
+        };
+        assert_eq!(pump.run(stop, |_| cut.cancel()).await, Over::Limit);
+        assert_eq!(pump.session.messages_out, 1);
+    }
 }

@@ -136,6 +136,26 @@ fn text_of_an_answer_weighs_until_its_end_counts_it() {
     assert_eq!((over.uncounted.tokens(), over.usage.output), (2, Some(9)));
 }
 
+/// Providers count it apart, by another model.
+#[test]
+fn what_the_client_was_heard_to_say_is_no_text_of_an_answer() {
+    const KIND: &str = "conversation.item.input_audio_transcription.delta";
+    let heard_words = text(&format!(r#"{{"type":"{KIND}","item_id":"a","delta":"eight by"}}"#));
+    assert!(heard(&[text(CREATED), heard_words]).seen().uncounted.is_none());
+    let quoting = format!(r#"{{"type":"response.output_text.delta","delta":"a \"{KIND}\""}}"#);
+    assert!(!heard(&[text(CREATED), text(&quoting)]).seen().uncounted.is_none());
+}
+
+#[test]
+fn text_of_an_answer_that_nobody_counts_weighs_on() {
+    let delta = text(r#"{"type":"response.output_text.delta","delta":"eight by"}"#);
+    let untold = [r#"{"type":"response.done"}"#, r#"{"type":"response.done","response":{"usage":null}}"#];
+    let [first, second] = untold.map(|end| [text(CREATED), delta.clone(), text(end)]);
+    let told = vec![text(CREATED), delta.clone(), done(3, 9)];
+    let seen = heard(&[&first[..], &told, &second, &[text(CREATED), delta]].concat()).seen();
+    assert_eq!((seen.uncounted.tokens(), seen.usage.output), (6, Some(9)));
+}
+
 #[test]
 fn the_client_is_told_where_there_is_a_place() {
     let session = heard(&[]);
