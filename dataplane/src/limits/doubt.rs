@@ -41,10 +41,7 @@ pub(super) fn owe_unless_charged(late: Late, state: &Arc<TenantState>, lines: Ve
     let state = Arc::clone(state);
     tokio::spawn(async move {
         if !late.admits().await {
-            let mut tenant = state.lock();
-            for line in &lines {
-                tenant.owe(line, line.cost, proxies);
-            }
+            state.lock().owe(lines.iter().map(|line| (line, line.cost)), proxies);
         }
     });
 }

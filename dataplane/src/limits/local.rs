@@ -138,7 +138,7 @@ impl Inner {
         match late {
             Some(late) => owe_unless_charged(late, state, counted, self.proxies()),
             None if is_held => whole.clone_from(&asked.lines),
-            None => counted.iter().for_each(|line| tenant.owe(line, line.cost, self.proxies())),
+            None => tenant.owe(counted.iter().map(|line| (line, line.cost)), self.proxies()),
         }
         if !is_held {
             return None;
@@ -181,9 +181,7 @@ impl Inner {
 /// It is charged when Redis is back.
 fn owe(open: &Open, used: Used, proxies: u32) {
     let mut tenant = open.tenant.lock();
-    for line in open.whole() {
-        tenant.owe(line, line.truth(used), proxies);
-    }
+    tenant.owe(open.whole().iter().map(|line| (line, line.truth(used))), proxies);
 }
 
 /// Charges an amount to one line, whatever the line counts.

@@ -206,7 +206,7 @@ impl Limiter {
             // Over time, the worker is aborted with the limiter.
             let _ = tokio::time::timeout(LAST_SETTLES, self.inner.closed.cancelled()).await;
         }
-        let lost = self.inner.queue.waiting();
+        let lost = self.inner.untold();
         if lost > 0 {
             self.inner.counts.add(Settled::Lost, lost);
             tracing::warn!(lost, "Redis did not take what the last requests used");
@@ -239,6 +239,12 @@ impl Inner {
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
         }
+    }
+
+    /// Of how many requests Redis is not told yet what they used.
+    fn untold(&self) -> usize {
+        let owed = self.tenants.all().into_iter().map(|state| state.lock().untold()).sum::<usize>();
+        self.queue.waiting() + owed
     }
 
     fn proxies(&self) -> u32 {

@@ -50,7 +50,8 @@ pub(super) enum Settled {
     Local,
     /// Redis did not know the reservation any more, since it was emptied or is another one by now: charged all the same.
     Late,
-    /// Never sent: it waited too long, or too many waited.
+    /// Never sent: it waited too long, or too many waited, or the process ended before Redis was back (what was taken by this proxy's share is counted
+    /// there, too).
     Lost,
 }
 

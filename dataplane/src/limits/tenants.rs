@@ -36,6 +36,8 @@ pub(super) struct TenantInner {
     owed: HashMap<Arc<str>, Owed>,
     /// Those that Redis is being told of.
     debts: Vec<Debt>,
+    /// Of how many requests these are.
+    untold: usize,
     pub(super) meters: Option<Arc<Meters>>,
     /// The budgets that end streams, as they were asked for last.
     pub(super) stops: Vec<Line>,
@@ -99,6 +101,7 @@ impl TenantState {
             known: HashMap::new(),
             owed: HashMap::new(),
             debts: Vec::new(),
+            untold: 0,
             meters: None,
             stops: Vec::new(),
             seeded: 0,
@@ -134,8 +137,20 @@ impl TenantInner {
         self.used_at = at;
     }
 
-    /// So much more is to be charged once Redis is back. `proxies`: among how many the limit is divided.
-    pub(super) fn owe(&mut self, line: &Line, amount: u64, proxies: u32) {
+    /// One request more is to be charged once Redis is back, so much by each line. `proxies`: among how many the limits are divided.
+    pub(super) fn owe<'a>(&mut self, costs: impl Iterator<Item = (&'a Line, u64)>, proxies: u32) {
+        for (line, amount) in costs {
+            self.owe_one(line, amount, proxies);
+        }
+        self.untold += 1;
+    }
+
+    /// Of how many requests Redis is not told what they used.
+    pub(super) fn untold(&self) -> usize {
+        if self.owed.is_empty() && self.debts.is_empty() { 0 } else { self.untold }
+    }
+
+    fn owe_one(&mut self, line: &Line, amount: u64, proxies: u32) {
         if amount == 0 || matches!(line.limit, Limit::Never | Limit::Streams { .. }) {
             return;
         }
@@ -168,12 +183,18 @@ impl TenantInner {
             let parts = owed.parts(self.full_at(&field, now), proxies, now);
             self.debts.extend(parts.map(|(line, amount)| Debt { id: Id(rand::random()), line, amount }));
         }
+        if self.debts.is_empty() {
+            self.untold = 0;
+        }
         self.debts.clone()
     }
 
     /// Redis has charged it.
     pub(super) fn paid(&mut self, id: Id) {
         self.debts.retain(|debt| debt.id != id);
+        if self.debts.is_empty() && self.owed.is_empty() {
+            self.untold = 0;
+        }
     }
 
     /// An account told how budgets stand.

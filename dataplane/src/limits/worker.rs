@@ -86,7 +86,12 @@ impl<'a> Worker<'a> {
             if let Phase::Closed(link) = current {
                 tokio::select! {
                     biased;
-                    () = self.inner.closing.cancelled() => return self.end(redis, &link).await,
+                    () = self.inner.closing.cancelled() => {
+                        if self.end(redis, &link).await {
+                            return;
+                        }
+                        sleep(recovery::PROBE_EVERY).await;
+                    }
                     _ = phase.changed() => {}
                     _ = ticks.tick() => self.on_tick(redis, &link).await,
                     () = self.due() => self.tell_due(redis, &link).await,
@@ -101,9 +106,13 @@ impl<'a> Worker<'a> {
                 if redis.circuit.is_closed() {
                     continue;
                 }
+                let closing = self.inner.closing.is_cancelled();
+                if closing && self.inner.untold() == 0 {
+                    return;
+                }
                 tokio::select! {
                     biased;
-                    () = self.inner.closing.cancelled() => return,
+                    () = self.inner.closing.cancelled(), if !closing => {}
                     _ = links.changed() => {}
                     _ = ticks.tick() => self.on_tick_alone(),
                     () = sleep(recovery::PROBE_EVERY) => {}
@@ -167,12 +176,17 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The process ends: what is left to tell is told, and the other proxies' shares need not leave room for this one.
-    async fn end(&mut self, redis: &Redis, link: &Arc<Link>) {
+    /// The process ends: what is left to tell is told, and the other proxies' shares need not leave room for this one. False: not all of it could be
+    /// told.
+    async fn end(&mut self, redis: &Redis, link: &Arc<Link>) -> bool {
         self.pay(redis, link).await;
         self.flush(redis, link).await;
+        if self.inner.untold() > 0 {
+            return false;
+        }
         if let Err(sick) = redis.beat(link, Duration::ZERO, PATIENCE).await {
             tracing::debug!(reason = sick.text(), "this proxy counts for some seconds more");
         }
+        true
     }
 }

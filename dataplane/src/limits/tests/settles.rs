@@ -147,3 +147,22 @@ async fn what_an_emptied_redis_forgot_is_charged_although_it_refuses_that_at_fir
     let () = server.run("ACL SETUSER default +zadd").await;
     until_left(&server.limiter(options()), &plan, 970).await;
 }
+
+#[tokio::test]
+async fn the_end_of_the_process_waits_for_a_redis_that_comes_back_soon() {
+    let (mut server, limiter) = cut_off(async |_| ()).await;
+    let plan = limited(tokens(per_hour(1, 1000)));
+    held(limiter.admit(&plan, None, ESTIMATE).await).settle(used(10, 20));
+    tokio::join!(limiter.close(), server.restart());
+    assert_eq!(limiter.inner.counts.of(Settled::Lost), 0);
+    until_left(&server.limiter(options()), &plan, 970).await;
+}
+
+#[tokio::test]
+async fn what_redis_is_not_told_by_the_end_of_the_process_is_counted_as_lost() {
+    let (_server, limiter) = cut_off(async |_| ()).await;
+    let plan = limited(tokens(per_hour(1, 1000)));
+    held(limiter.admit(&plan, None, ESTIMATE).await).settle(used(10, 20));
+    limiter.close().await;
+    assert_eq!(limiter.inner.counts.of(Settled::Lost), 1);
+}
