@@ -33,15 +33,16 @@ impl Drop for Doubt<'_> {
     }
 }
 
-/// These lines, of limits that so many proxies share, are owed, unless Redis charged them. One task per question, of which a connection has no more than it has places.
-pub(super) fn owe_unless_charged(late: Late, state: &Arc<TenantState>, lines: Vec<Line>, proxies: u32) {
+/// These lines, of limits that so many proxies share, are owed: if Redis says that it charged them, they are credited. One task per question, of which a
+/// connection has no more than it has places.
+pub(super) fn credit_if_charged(late: Late, state: &Arc<TenantState>, lines: Vec<Line>, proxies: u32) {
     if lines.is_empty() {
         return;
     }
     let state = Arc::clone(state);
     tokio::spawn(async move {
-        if !late.admits().await {
-            state.lock().owe(lines.iter().map(|line| (line, line.cost)), proxies);
+        if late.admits().await {
+            state.lock().credit(lines.iter().map(|line| (line, line.cost)), proxies);
         }
     });
 }

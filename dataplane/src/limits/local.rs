@@ -11,7 +11,7 @@
 
 use super::account::{Account, Admitted, Call, Id, Level, Limit, Line, Reply, Standing};
 use super::decision::{Asked, Decision, Mode, Verdict};
-use super::doubt::owe_unless_charged;
+use super::doubt::credit_if_charged;
 use super::meter::{Draw, Meters, Told};
 use super::plan::{LineUnit, Used};
 use super::redis::Late;
@@ -136,9 +136,13 @@ impl Inner {
         let (mut whole, counted): (Vec<Line>, Vec<Line>) = asked.lines.iter().cloned().partition(Line::is_held);
         let is_held = !whole.is_empty();
         match late {
-            Some(late) => owe_unless_charged(late, state, counted, self.proxies()),
             None if is_held => whole.clone_from(&asked.lines),
-            None => tenant.owe(counted.iter().map(|line| (line, line.cost)), self.proxies()),
+            late => {
+                tenant.owe(counted.iter().map(|line| (line, line.cost)), self.proxies());
+                if let Some(late) = late {
+                    credit_if_charged(late, state, counted, self.proxies());
+                }
+            }
         }
         if !is_held {
             return None;

@@ -147,17 +147,31 @@ impl TenantInner {
 
     /// Of how many requests Redis is not told what they used.
     pub(super) fn untold(&self) -> usize {
-        if self.owed.is_empty() && self.debts.is_empty() { 0 } else { self.untold }
+        if self.owes() { self.untold } else { 0 }
+    }
+
+    fn owes(&self) -> bool {
+        !self.debts.is_empty() || self.owed.values().any(Owed::is_due)
     }
 
     fn owe_one(&mut self, line: &Line, amount: u64, proxies: u32) {
+        self.of_owed(line, amount, |owed, full_at, now| owed.add(line, amount, full_at, proxies, now));
+    }
+
+    /// Redis has charged a request that was owed, too.
+    pub(super) fn credit<'a>(&mut self, costs: impl Iterator<Item = (&'a Line, u64)>, proxies: u32) {
+        for (line, amount) in costs {
+            self.of_owed(line, amount, |owed, full_at, now| owed.credit(line, amount, full_at, proxies, now));
+        }
+    }
+
+    fn of_owed(&mut self, line: &Line, amount: u64, change: impl FnOnce(&mut Owed, Instant, Instant)) {
         if amount == 0 || matches!(line.limit, Limit::Never | Limit::Streams { .. }) {
             return;
         }
         let now = Instant::now();
         let full_at = self.full_at(&line.field, now);
-        let owed = self.owed.entry(Arc::clone(&line.field)).or_insert_with(|| Owed::new(line.clone(), now));
-        owed.add(line, amount, full_at, proxies, now);
+        change(self.owed.entry(Arc::clone(&line.field)).or_insert_with(|| Owed::new(line.clone(), now)), full_at, now);
         self.used_at = now;
     }
 
@@ -179,9 +193,12 @@ impl TenantInner {
     /// What is owed, each with its name: the same until it is [paid](Self::paid).
     pub(super) fn take_debts(&mut self, proxies: u32) -> Vec<Debt> {
         let now = Instant::now();
-        for (field, owed) in std::mem::take(&mut self.owed) {
-            let parts = owed.parts(self.full_at(&field, now), proxies, now);
+        for (field, mut owed) in std::mem::take(&mut self.owed) {
+            let parts = owed.take(self.full_at(&field, now), proxies, now).into_iter();
             self.debts.extend(parts.map(|(line, amount)| Debt { id: Id(rand::random()), line, amount }));
+            if !owed.is_over() {
+                self.owed.insert(field, owed);
+            }
         }
         if self.debts.is_empty() {
             self.untold = 0;
@@ -192,7 +209,7 @@ impl TenantInner {
     /// Redis has charged it.
     pub(super) fn paid(&mut self, id: Id) {
         self.debts.retain(|debt| debt.id != id);
-        if self.debts.is_empty() && self.owed.is_empty() {
+        if !self.owes() {
             self.untold = 0;
         }
     }
@@ -219,7 +236,7 @@ impl TenantInner {
     }
 
     fn is_forgotten(&self) -> bool {
-        self.open.is_empty() && self.owed.is_empty() && self.debts.is_empty() && self.used_at.elapsed() >= REMEMBERED
+        self.open.is_empty() && !self.owes() && self.used_at.elapsed() >= REMEMBERED
     }
 }
 

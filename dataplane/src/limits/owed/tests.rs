@@ -13,8 +13,8 @@ fn streams() -> Line {
     Line::new("budget/day/requests".into(), LineUnit::Requests, Limit::Streams { max: 1, of_route: false }, 1)
 }
 
-fn amounts(owed: Owed, full_at: Instant, proxies: u32, now: Instant) -> Vec<u64> {
-    owed.parts(full_at, proxies, now).map(|(_, amount)| amount).collect()
+fn amounts(mut owed: Owed, full_at: Instant, proxies: u32, now: Instant) -> Vec<u64> {
+    owed.take(full_at, proxies, now).into_iter().map(|(_, amount)| amount).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,4 +83,42 @@ async fn large_amounts_are_charged_in_parts() {
     let mut owed = Owed::new(line.clone(), now);
     owed.add(&line, COST_MAX + 5, now, 1, now);
     assert_eq!(amounts(owed, now, 1, now), [COST_MAX, 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_redis_charged_late_is_not_owed() {
+    let now = Instant::now();
+    let line = streams();
+    let mut owed = Owed::new(line.clone(), now);
+    owed.add(&line, 7, now, 3, now);
+    owed.credit(&line, 5, now, 3, now);
+    assert!(owed.is_due());
+    assert_eq!(amounts(owed, now, 3, now), [2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_charge_that_the_refill_has_paid_back_excuses_nothing() {
+    let now = Instant::now();
+    let line = bucket(30, 30);
+    let mut owed = Owed::new(line.clone(), now);
+    // At the rate of the share, behind ten at once: ten are out at any time.
+    owed.add(&line, 10, now, 3, now);
+    owed.credit(&line, 5, now, 3, now);
+    for second in 1..=4 {
+        owed.add(&line, 10, now, 3, now + second * SECOND);
+    }
+    assert_eq!(amounts(owed, now, 3, now + 4 * SECOND), [10]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credit_that_comes_behind_the_charge_is_kept_for_the_next_one() {
+    let now = Instant::now();
+    let line = streams();
+    let mut owed = Owed::new(line.clone(), now);
+    owed.add(&line, 4, now, 1, now);
+    assert_eq!(owed.take(now, 1, now).len(), 1);
+    owed.credit(&line, 3, now, 1, now);
+    assert!(!owed.is_due() && !owed.is_over());
+    owed.add(&line, 5, now, 1, now);
+    assert_eq!(amounts(owed, now, 1, now), [2]);
 }
