@@ -242,8 +242,8 @@ async fn a_node_that_hangs_keeps_no_tenant_of_another_from_being_settled() {
         let slot: usize = servers[0].run(&format!("CLUSTER KEYSLOT relay:{{{id}}}:state")).await;
         by_node[slot / 5462].push(id);
     }
-    let limited = |id: &ObjectId| plan(id, tokens(per_hour(1, 100_000)), Unavailable::Local);
-    let (there, elsewhere) = (limited(&by_node[2][0]), limited(&by_node[0][0]));
+    let of = |id: &ObjectId| plan(id, tokens(per_hour(1, 100_000)), Unavailable::Local);
+    let (there, elsewhere) = (of(&by_node[2][0]), of(&by_node[0][0]));
     let mut running = Vec::new();
     for plan in std::iter::repeat_n(&there, 300).chain([&elsewhere]) {
         let decision = limiter.admit(plan, None, Estimate { input: 10, output: 90, characters: 0 }).await;
