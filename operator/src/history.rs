@@ -4,9 +4,10 @@
 //! else changed since. So a change of one object leaves the conditions of all others alone.
 
 use relay_compile::{Kind, ObjectKey};
-use relay_snapshot::Snapshot;
 use relay_snapshot::shards::{digest_of_route, digest_of_tenant};
+use relay_snapshot::{ObjectId, Snapshot};
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -32,17 +33,24 @@ pub struct Digest(u64);
 /// Object to digest, of one snapshot.
 pub type Digests = BTreeMap<ObjectKey, Digest>;
 
-/// The digests of all objects in a snapshot.
+/// The digests of all objects in a snapshot. That of a tenant covers which routes serve it: a set in which they do not is none that serves the tenant
+/// as it stands, though they, and not the tenant, carry it.
 pub fn digests(snapshot: &Snapshot) -> Digests {
+    let mut served: BTreeMap<&ObjectId, DefaultHasher> = BTreeMap::new();
     let routes = snapshot.routes.iter().map(|route| {
+        for tenant in &route.tenants {
+            route.id.hash(served.entry(tenant).or_default());
+        }
         let key = ObjectKey { kind: Kind::Route, id: route.id.clone() };
         (key, digest(&digest_of_route(route)))
     });
-    let tenants = snapshot.tenants.iter().map(|tenant| {
+    let mut digests: Digests = routes.collect();
+    digests.extend(snapshot.tenants.iter().map(|tenant| {
         let key = ObjectKey { kind: Kind::Tenant, id: tenant.id.clone() };
-        (key, digest(&digest_of_tenant(tenant)))
-    });
-    routes.chain(tenants).collect()
+        let Digest(own) = digest(&digest_of_tenant(tenant));
+        (key, Digest(own ^ served.get(&tenant.id).map_or(0, Hasher::finish)))
+    }));
+    digests
 }
 
 /// The contract gives 16 hex digits; as a number 64 sets of 10,000 objects fit into some 25 MB.

@@ -1,5 +1,5 @@
 use super::*;
-use relay_snapshot::ObjectId;
+use relay_snapshot::{Limits, ObjectId, Policy, Route, Tenant, Timeouts};
 
 fn key(name: &str) -> ObjectKey {
     ObjectKey { kind: Kind::Route, id: ObjectId::new("ns", name) }
@@ -146,4 +146,33 @@ fn a_set_that_can_not_be_written_is_wanted_and_leaves_no_trace() {
     history.push("r2", set(&[("a", 3), ("b", 1)]));
     assert_eq!((since(&history, "a"), since(&history, "b")), ("r2".into(), "r1".into()));
     assert_eq!(history.0.len(), 2);
+}
+
+#[test]
+fn a_tenant_has_changed_where_other_routes_serve_it() {
+    let (team, other) = (ObjectId::new("ns", "team"), ObjectId::new("ns", "other"));
+    let snapshot = |served: &[&ObjectId]| {
+        let route = Route { tenants: served.iter().map(|id| (*id).clone()).collect(), ..route("chat") };
+        Snapshot { routes: vec![route], tenants: vec![Tenant::new(other.clone()), Tenant::new(team.clone())] }
+    };
+    let tenant = |id: &ObjectId| ObjectKey { kind: Kind::Tenant, id: id.clone() };
+    let (one, both) = (digests(&snapshot(&[&other])), digests(&snapshot(&[&other, &team])));
+    assert_ne!(one[&tenant(&team)], both[&tenant(&team)]);
+    assert_eq!(one[&tenant(&other)], both[&tenant(&other)]);
+    assert_eq!(both, digests(&snapshot(&[&other, &team])));
+}
+
+fn route(name: &str) -> Route {
+    Route {
+        id: ObjectId::new("ns", name),
+        created: 0,
+        tenants: Vec::new(),
+        matches: Vec::new(),
+        backends: Vec::new(),
+        timeouts: Timeouts::default(),
+        body_max: 1,
+        policy: Policy::default(),
+        limits: Limits::default(),
+        ready: true,
+    }
 }
