@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A request whose limits count requests alone makes one round trip; others one before and one behind, and one each ten seconds while they run (each
-//! second where a budget ends streams), together with all others of the tenant.
+//! second where a budget ends streams, and sooner where it is nearly spent), together with all others of the tenant.
 
 pub mod account;
 pub mod calendar;

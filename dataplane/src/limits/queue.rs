@@ -96,7 +96,6 @@ impl Queue {
         missed(self.lock().iter())
     }
 
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.lock().len()
     }

@@ -232,6 +232,44 @@ async fn a_cluster_keeps_each_tenant_on_one_node_and_all_on_some() {
 }
 
 #[tokio::test]
+async fn a_node_that_hangs_keeps_no_tenant_of_another_from_being_settled() {
+    let (servers, ports) = cluster().await;
+    let limiter = Limiter::redis(&options(format!("redis+cluster://127.0.0.1:{}", ports[0]))).unwrap();
+    until_shared(&limiter).await;
+    let mut by_node = [const { Vec::new() }; 3];
+    for index in 0..30 {
+        let id = tenant(&format!("t{index}"));
+        let slot: usize = servers[0].run(&format!("CLUSTER KEYSLOT relay:{{{id}}}:state")).await;
+        by_node[slot / 5462].push(id);
+    }
+    let of = |id: &ObjectId| plan(id, tokens(per_hour(1, 100_000)), Unavailable::Local);
+    let (there, elsewhere) = (of(&by_node[2][0]), of(&by_node[0][0]));
+    let mut running = Vec::new();
+    for plan in std::iter::repeat_n(&there, 300).chain([&elsewhere]) {
+        let decision = limiter.admit(plan, None, Estimate { input: 10, output: 90, characters: 0 }).await;
+        assert_eq!(decision.mode, Mode::Shared);
+        running.push(super::held(decision));
+    }
+    // As long as the other nodes do not know it, they go on.
+    for server in &servers {
+        let () = server.run("CONFIG SET cluster-node-timeout 600000").await;
+    }
+    servers[2].signal("STOP");
+    for reservation in running {
+        reservation.settle(super::Used::default());
+    }
+    eventually("the other is settled", async || {
+        servers[0].run::<u64>(&format!("ZCARD relay:{{{}}}:open", elsewhere.tenant)).await == 0
+    })
+    .await;
+    servers[2].signal("CONT");
+    eventually("so are they", async || {
+        servers[2].run::<u64>(&format!("ZCARD relay:{{{}}}:open", there.tenant)).await == 0
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn slots_that_move_take_their_tenants_along() {
     let (servers, ports) = cluster().await;
     let limiter = Limiter::redis(&options(format!("redis+cluster://127.0.0.1:{}", ports[0]))).unwrap();

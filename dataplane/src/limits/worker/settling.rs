@@ -9,35 +9,37 @@ use crate::limits::redis::{Link, Redis};
 use crate::limits::reservation::Home;
 use crate::limits::tenants::{Debt, TenantState};
 use futures::future::join_all;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Calls in flight at once. Redis works on them for some milliseconds, in which decisions of this proxy wait: no more than a part of their budget.
 pub(super) const BATCH: usize = 128;
 
 impl Worker<'_> {
-    /// Sends what waits, batch by batch, until nothing does or Redis does not answer.
+    /// Sends what waits now, batch by batch, until nothing does or Redis does not answer. In a cluster one node may be gone and the others well: there only
+    /// the tenants that had no answer have to wait.
     pub(super) async fn flush(&self, redis: &Redis, link: &Arc<Link>) {
         self.lose_old();
-        loop {
-            let jobs = self.inner.queue.take(BATCH);
-            if jobs.is_empty() {
-                return;
-            }
-            let jobs: Vec<Job> = jobs.into_iter().filter(|job| !self.belongs_here(job)).collect();
+        let (mut left, mut unsent, mut unanswered) = (self.inner.queue.len(), Vec::new(), HashSet::new());
+        while left > 0 && (unanswered.is_empty() || link.is_cluster()) {
+            let jobs = self.inner.queue.take(left.min(BATCH));
+            left = if jobs.is_empty() { 0 } else { left - jobs.len() };
+            let jobs = jobs.into_iter().filter(|job| !self.belongs_here(job));
+            let (waiting, jobs): (Vec<Job>, Vec<Job>) = jobs.partition(|job| unanswered.contains(&job.open.tenant.id));
+            unsent.extend(waiting);
             let sent = join_all(jobs.iter().map(|job| settle(redis, link, job))).await;
-            let mut unsent = Vec::new();
             for (job, settled) in jobs.into_iter().zip(sent) {
                 match settled {
                     Ok(settled) => self.settled(&job, settled),
-                    Err(stage) => unsent.push(Job { stage, ..job }),
+                    Err(stage) => {
+                        unanswered.insert(job.open.tenant.id.clone());
+                        unsent.push(Job { stage, ..job });
+                    }
                 }
             }
-            if !unsent.is_empty() {
-                let lost = self.inner.queue.put_back(unsent);
-                self.inner.counts.add(Settled::Lost, lost);
-                return;
-            }
         }
+        let lost = self.inner.queue.put_back(unsent);
+        self.inner.counts.add(Settled::Lost, lost);
     }
 
     /// Drops what waited for too long.
