@@ -134,6 +134,17 @@ def until_shared(relays, seconds=30.0):
     until(lambda: all(relay.limits_mode() == "shared" for relay in relays), "limits that are shared", seconds, last=lambda: relays[0].output()[-2000:])
 
 
+def used(redis, tenant: str, budget: str) -> int:
+    """What a tenant has used of a budget, which is named with its unit: `all/tokens`."""
+    state = redis.call("HGET", f"relay:{{{NAMESPACE}/{tenant}}}:state", f"budget/{budget}")
+    return int(state.split()[1]) if state else 0
+
+
+def is_settled(redis, *tenants) -> bool:
+    """Whether no reservation of these tenants is open."""
+    return all(redis.call("ZCARD", f"relay:{{{NAMESPACE}/{tenant}}}:open") == 0 for tenant in tenants)
+
+
 def dynamic(programs: pathlib.Path) -> pathlib.Path:
     """A relay that loads the C library: the static ones, which go into the images, would take no other clock."""
     program = programs / "relay-dataplane"

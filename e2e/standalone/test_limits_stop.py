@@ -55,10 +55,6 @@ def last_event(stream: Stream) -> dict:
     return json.loads(events[-1].removeprefix(b"data: "))
 
 
-def used(redis, tenant: str) -> int:
-    return int(redis.call("HGET", f"relay:{{{fleet.NAMESPACE}/{tenant}}}:state", "budget/daily/tokens").split()[1])
-
-
 def test_a_spent_budget_ends_the_streams_of_its_tenant_in_every_proxy_and_no_other(programs, provider, tmp_path):
     port = provider.ports["listen"]
     routes = fleet.route(port), fleet.route(port, "Anthropic", "/v1/messages", "anthropic")
@@ -82,8 +78,8 @@ def test_a_spent_budget_ends_the_streams_of_its_tenant_in_every_proxy_and_no_oth
         print(f"a spent budget ended {len(streams)} streams in {PROXIES} proxies within {apart:.2f} s")
         assert apart < 10, "a machine may be slow, but not all streams: the goal is 2 s"
 
-        until(lambda: redis.call("ZCARD", f"relay:{{{fleet.NAMESPACE}/spender}}:open") == 0, "the streams are settled")
-        spent = used(redis, "spender")
+        until(lambda: fleet.is_settled(redis, "spender"), "the streams are settled")
+        spent = fleet.used(redis, "spender", "daily/tokens")
         print(f"{spent} tokens were drawn of a budget of {BUDGET}")
         assert BUDGET <= spent
         assert neighbour.is_alive() and b'"error"' not in neighbour.text

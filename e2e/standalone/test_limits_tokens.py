@@ -89,15 +89,6 @@ def told(call: Call, body: bytes) -> int:
     return WORDS + int(seen[-1]) if seen else 0
 
 
-def used(redis, tenant: str, budget: str) -> int:
-    state = redis.call("HGET", f"relay:{{{fleet.NAMESPACE}/{tenant}}}:state", f"budget/{budget}")
-    return int(state.split()[1]) if state else 0
-
-
-def is_settled(redis, *tenants) -> bool:
-    return all(redis.call("ZCARD", f"relay:{{{fleet.NAMESPACE}/{tenant}}}:open") == 0 for tenant in tenants)
-
-
 def held(redis, tenant) -> list[str]:
     return redis.call("HVALS", f"relay:{{{fleet.NAMESPACE}/{tenant}}}:held")
 
@@ -185,9 +176,9 @@ def test_what_is_settled_is_what_the_provider_told(shared):
 
     asyncio.run(scenario())
     tenants = ["whole", "drained", "cancelled"]
-    until(lambda: is_settled(redis, *tenants), "no reservation that is open", 60, last=lambda: relays[0].output()[-2000:])
+    until(lambda: fleet.is_settled(redis, *tenants), "no reservation that is open", 60, last=lambda: relays[0].output()[-2000:])
     truth = {name: (sum(call.tokens for call in calls), sum(call.characters for call in calls)) for name, calls in (("whole", whole), ("drained", drained))}
-    count = lambda name: (used(redis, name, "all/tokens"), used(redis, name, "spoken/characters"))  # noqa: E731
+    count = lambda name: (fleet.used(redis, name, "all/tokens"), fleet.used(redis, name, "spoken/characters"))  # noqa: E731
     # A decision that Redis did not answer in time was taken by a proxy alone, and is made known a moment later.
     with contextlib.suppress(AssertionError):
         until(lambda: all(count(name) == truth[name] for name in truth), "the accounts to be right", 30)
@@ -251,11 +242,11 @@ def test_a_proxy_that_is_killed_leaks_no_token_and_no_slot(shared):
         # Whoever comes next clears away what nobody refreshed.
         more.append(chat("killed", random.Random(1)))
         asyncio.run(read_to_the_end(living, more[-1]))
-        return is_settled(redis, "killed")
+        return fleet.is_settled(redis, "killed")
 
     until(is_free, "slots and reservations that are free", 60)
     freed_after = (redis.micros() - killed_at) / 1e6
-    settled = used(redis, "killed", "all/tokens") - sum(call.tokens for call in more)
+    settled = fleet.used(redis, "killed", "all/tokens") - sum(call.tokens for call in more)
     tables.add(
         "two proxies killed with -9",
         streams=KILLED,

@@ -148,9 +148,8 @@ impl Inner {
             return None;
         }
         let draw = meters.map(|meters| Draw::new(meters, stop_lines(&lines)));
-        let open = Arc::new(Open::new(id, Arc::clone(state), lines.into(), Some(whole.into()), draw));
-        tenant.open.insert(id, Arc::clone(&open));
-        Some(Reservation::new(Arc::clone(self), open))
+        let open = Open::new(id, Arc::clone(state), lines.into(), Some(whole.into()), draw);
+        Some(Reservation::begin(self, tenant, open))
     }
 
     /// A request that was admitted here is over, and Redis does not know of it.

@@ -312,9 +312,8 @@ impl Inner {
             let stops = stop_lines(&asked.lines);
             tenant.stops = stops.to_vec();
             let draw = meters.map(|meters| Draw::new(meters, stops));
-            let open = Arc::new(Open::new(id, Arc::clone(state), asked.lines.clone().into(), None, draw));
-            tenant.open.insert(id, Arc::clone(&open));
-            Some(Reservation::new(Arc::clone(self), open))
+            let open = Open::new(id, Arc::clone(state), asked.lines.clone().into(), None, draw);
+            Some(Reservation::begin(self, &mut tenant, open))
         };
         Decision::of(asked, reply, || Verdict::Admitted(reservation()), mode)
     }

@@ -4,7 +4,7 @@ use super::Inner;
 use super::account::{Id, Line};
 use super::meter::Draw;
 use super::plan::Used;
-use super::tenants::TenantState;
+use super::tenants::{TenantInner, TenantState};
 use crate::drain::Cut;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -96,9 +96,11 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// The reservation must be among those of its tenant.
-    pub(super) fn new(limiter: Arc<Inner>, open: Arc<Open>) -> Self {
-        Self { limiter, open: Some(open) }
+    /// Holds it, among those of its tenant.
+    pub(super) fn begin(limiter: &Arc<Inner>, tenant: &mut TenantInner, open: Open) -> Self {
+        let open = Arc::new(open);
+        tenant.open.insert(open.id, Arc::clone(&open));
+        Self { limiter: Arc::clone(limiter), open: Some(open) }
     }
 
     /// Tells what the request used so far, in all: the last word counts, but a budget that ends streams takes nothing back before the end. Some

@@ -140,7 +140,7 @@ impl TenantInner {
     /// One request more is to be charged once Redis is back, so much by each line. `proxies`: among how many the limits are divided.
     pub(super) fn owe<'a>(&mut self, costs: impl Iterator<Item = (&'a Line, u64)>, proxies: u32) {
         for (line, amount) in costs {
-            self.owe_one(line, amount, proxies);
+            self.of_owed(line, amount, |owed, full_at, now| owed.add(line, amount, full_at, proxies, now));
         }
         self.untold += 1;
     }
@@ -152,10 +152,6 @@ impl TenantInner {
 
     fn owes(&self) -> bool {
         !self.debts.is_empty() || self.owed.values().any(Owed::is_due)
-    }
-
-    fn owe_one(&mut self, line: &Line, amount: u64, proxies: u32) {
-        self.of_owed(line, amount, |owed, full_at, now| owed.add(line, amount, full_at, proxies, now));
     }
 
     /// Redis has charged a request that was owed, too.

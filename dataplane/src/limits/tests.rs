@@ -5,6 +5,25 @@ use super::{
 use relay_snapshot::{Budget, Calendar, Count, Limits, ObjectId, RateLimit, Tenant, TokenLimit, Unavailable, Unit};
 use std::time::Duration;
 
+/// Each of these behaviours as a test on memory (with a paused clock) and as one on Redis.
+macro_rules! on_both {
+    ($($behaviour:ident),* $(,)?) => {
+        mod in_memory {
+            $(#[tokio::test(start_paused = true)]
+            async fn $behaviour() {
+                super::$behaviour($crate::limits::Limiter::memory()).await;
+            })*
+        }
+        mod in_redis {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                let server = $crate::limits::tests::server::RedisServer::start().await;
+                super::$behaviour(server.limiter($crate::limits::tests::patient())).await;
+            })*
+        }
+    };
+}
+
 mod behaviours;
 mod kinds;
 mod memory;

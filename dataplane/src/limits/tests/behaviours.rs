@@ -1,31 +1,11 @@
 //! What holds wherever the buckets are: in this process and in a real Redis.
 
-use super::server::RedisServer;
-use super::{Limiter, Mode, ask, eventually, patient, per_hour, tenant};
+use super::{Limiter, Mode, ask, eventually, per_hour, tenant};
 use relay_snapshot::RateLimit;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-
-/// Each of the behaviours below as a test on memory (with a paused clock) and as one on Redis.
-macro_rules! on_both {
-    ($($behaviour:ident),* $(,)?) => {
-        mod in_memory {
-            $(#[tokio::test(start_paused = true)]
-            async fn $behaviour() {
-                super::$behaviour(super::Limiter::memory()).await;
-            })*
-        }
-        mod in_redis {
-            $(#[tokio::test]
-            async fn $behaviour() {
-                let server = super::RedisServer::start().await;
-                super::$behaviour(server.limiter(super::patient())).await;
-            })*
-        }
-    };
-}
 
 on_both!(
     admits_the_burst_and_counts_down,

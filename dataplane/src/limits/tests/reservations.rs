@@ -1,27 +1,8 @@
 //! What requests hold while they run, in this process and in a real Redis.
 
-use super::server::RedisServer;
 use super::{Estimate, Limiter, TenantPlan, Used, budget, eventually, held, per_hour, plan, refused, tenant, tokens};
 use relay_snapshot::{Limits, Unavailable};
 use std::time::Duration;
-
-macro_rules! on_both {
-    ($($behaviour:ident),* $(,)?) => {
-        mod in_memory {
-            $(#[tokio::test(start_paused = true)]
-            async fn $behaviour() {
-                super::$behaviour(super::Limiter::memory()).await;
-            })*
-        }
-        mod in_redis {
-            $(#[tokio::test]
-            async fn $behaviour() {
-                let server = super::RedisServer::start().await;
-                super::$behaviour(server.limiter(super::super::patient())).await;
-            })*
-        }
-    };
-}
 
 on_both!(
     what_was_not_used_is_there_again_when_the_request_is_over,

@@ -73,24 +73,23 @@ async fn a_redis_with_too_few_replicas() {
     falls_ill_and_heals(&sick, "too few replicas", &["CONFIG SET min-replicas-to-write 0"]).await;
 }
 
-#[tokio::test]
-async fn a_redis_that_is_paused() {
+async fn is_late_while_paused(pause: &str) {
     let server = RedisServer::start().await;
     let limiter = server.limiter(RedisOptions { budget: Duration::from_millis(50), ..options() });
     until_shared(&limiter).await;
-    let () = server.run("CLIENT PAUSE 1500 ALL").await;
+    let () = server.run(pause).await;
     until_reason(&limiter, "in time").await;
     until_shared(&limiter).await;
 }
 
 #[tokio::test]
+async fn a_redis_that_is_paused() {
+    is_late_while_paused("CLIENT PAUSE 1500 ALL").await;
+}
+
+#[tokio::test]
 async fn a_redis_that_pauses_writes_alone() {
-    let server = RedisServer::start().await;
-    let limiter = server.limiter(RedisOptions { budget: Duration::from_millis(50), ..options() });
-    until_shared(&limiter).await;
-    let () = server.run("CLIENT PAUSE 1500 WRITE").await;
-    until_reason(&limiter, "in time").await;
-    until_shared(&limiter).await;
+    is_late_while_paused("CLIENT PAUSE 1500 WRITE").await;
 }
 
 #[tokio::test]
